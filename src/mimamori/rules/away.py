@@ -1,0 +1,120 @@
+"""Left the bed at night and has not come back for longer than is usual for this household.
+
+May import model and rules. The limit is the household's own 99th percentile of such absences, from the mean and spread
+of their logarithm, held between two bounds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimamori.model.findings import FindingBatch, Level
+from mimamori.model.times import MINUTE, NEVER
+from mimamori.rules.changes import changed, findings_of, judged
+from mimamori.rules.columns import Column
+from mimamori.rules.latest import BED, Shared
+from mimamori.rules.spec import Away, Rule
+
+FACTS = ("minutes", "limit_minutes", "usual_minutes", "no_sign_minutes")
+Z99 = 2.326  # 99th percentile of the normal law
+PRIOR_COUNT, PRIOR_SPREAD = 5.0, 0.7
+RATE = 0.05  # weight of a new absence once the first ones are in
+
+
+class AwayDetector:
+    """`kind = "away"`."""
+
+    every = MINUTE
+    facts: tuple[str, ...] = FACTS
+
+    def __init__(self, rule: Rule, index: int, shared: Shared) -> None:
+        condition = rule.condition
+        assert isinstance(condition, Away)
+        self._rule, self._index, self._spec = rule, index, condition
+        self._columns, self._zone = shared.columns, shared.zone
+        self.metric: int | None = shared.metrics.index("in_bed")
+        self._prior_log = float(np.log(condition.start_limit / MINUTE)) - Z99 * PRIOR_SPREAD
+
+    @staticmethod
+    def columns(rule: Rule) -> list[Column]:
+        """What this rule keeps for each household."""
+        own = [
+            Column("bed", "f8", np.nan, "in_bed at the last minute"),
+            Column("left", "i8", NEVER, "ns, when the bed was left"),
+            Column("log_mean", "f8", 0, "ln minutes, departure from the prior"),
+            Column("log_spread", "f8", PRIOR_SPREAD**2, "variance of ln minutes"),
+            Column("absences", "i4", 0, "learned from"),
+            Column("verdict", "i1", 3, "Verdict"),
+            Column("level", "i1", 0, "Level"),
+        ]
+        return [Column(f"{rule.name}.{c.name}", c.dtype, c.fill, c.unit, c.shape) for c in own]
+
+    def evaluate(self, at: int) -> FindingBatch:
+        """Judge the minute that ends at `at`."""
+        c, name = self._columns, self._rule.name
+        bed, before, left = c["value"][self.metric], c[f"{name}.bed"], c[f"{name}.left"]
+        level = c[f"{name}.level"]
+        if self._spec.between.holds(self._zone.time_of_day(at - 1)):
+            went = (before > 0) & (bed == 0)
+            left[went] = c["taken"][self.metric, went]
+        came = (bed > 0) & (left != NEVER)
+        self._learn(np.flatnonzero(came & (level == Level.NONE)))
+        left[came] = NEVER
+        before[:] = bed
+        known = (bed == bed) & ~self._silent()  # noqa: PLR0124 - NaN: never told
+        absent = np.where(left == NEVER, 0, at - np.where(left == NEVER, at, left))
+        quiet = at - np.maximum(c["last_sign"], np.where(left == NEVER, at, left))
+        firing = (absent >= self._limit()) & ((quiet >= self._spec.no_sign_for) | (level > 0))
+        up = (left != NEVER) & ~firing & ~self._spec.between.holds(self._zone.time_of_day(at))
+        left[up] = NEVER  # morning: up and about
+        new = np.where(firing, np.int8(Level.MEDIUM), np.int8(Level.NONE))
+        new[firing & (absent >= self._limit() * self._spec.high_after)] = Level.HIGH
+        return changed(
+            rule=self._index, old=(c[f"{name}.verdict"], level),
+            verdict=judged(firing=firing, pending=left != NEVER, known=known), level=new.astype(np.int8),
+            since=left, score=absent / MINUTE, facts=lambda rows: self._facts(rows, at), home=None, at=at,
+        )  # fmt: skip
+
+    def _silent(self) -> NDArray[np.bool_]:
+        c = self._columns
+        home = c["device_home"][c["silent"] & (c["channel"] == BED)]
+        out: NDArray[np.bool_] = np.bincount(home, minlength=len(c["out"])) > 0
+        return out
+
+    def _learn(self, rows: NDArray[np.intp]) -> None:
+        if not len(rows):
+            return
+        c, name = self._columns, self._rule.name
+        minutes = np.maximum((c["taken"][self.metric, rows] - c[f"{name}.left"][rows]) / MINUTE, 0.5)
+        rate = np.maximum(RATE, 1 / (PRIOR_COUNT + c[f"{name}.absences"][rows]))
+        off = np.log(minutes) - self._prior_log - c[f"{name}.log_mean"][rows]
+        c[f"{name}.log_mean"][rows] += rate * off
+        c[f"{name}.log_spread"][rows] = (1 - rate) * (c[f"{name}.log_spread"][rows] + rate * off**2)
+        c[f"{name}.absences"][rows] += 1
+
+    def _limit(self) -> NDArray[np.float64]:
+        """(n,) ns."""
+        c, name = self._columns, self._rule.name
+        minutes = np.exp(self._prior_log + c[f"{name}.log_mean"] + Z99 * np.sqrt(c[f"{name}.log_spread"]))
+        limit: NDArray[np.float64] = np.clip(minutes * MINUTE, self._spec.shortest_limit, self._spec.longest_limit)
+        return limit
+
+    def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
+        c, name = self._columns, self._rule.name
+        left = c[f"{name}.left"][rows]
+        minutes = np.where(left == NEVER, 0, at - np.where(left == NEVER, at, left)) / MINUTE
+        usual = np.exp(self._prior_log + c[f"{name}.log_mean"][rows])
+        sign = c["last_sign"][rows]
+        quiet = np.where(sign == NEVER, minutes, (at - np.where(sign == NEVER, at, sign)) / MINUTE)
+        return np.column_stack([minutes, self._limit()[rows] / MINUTE, usual, quiet])
+
+    def current(self, at: int) -> FindingBatch:
+        """Every household's verdict as it stands."""
+        c, name = self._columns, self._rule.name
+        verdict = c[f"{name}.verdict"]
+        return findings_of(
+            np.arange(len(verdict)), rule=self._index, verdict=verdict, level=c[f"{name}.level"],
+            since=c[f"{name}.left"], score=np.zeros(len(verdict)), facts=lambda rows: self._facts(rows, at),
+            home=None, at=at,
+        )  # fmt: skip

@@ -1,0 +1,103 @@
+"""Declared columns: one table drives allocation, growth, snapshot and restore of all engine state.
+
+May import model only. Arrays are struct-of-arrays with the household (or device) as the last axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: `shape` are the leading axes, the last axis is the row. `fill` is the value of a new row."""
+
+    name: str
+    dtype: str
+    fill: float
+    unit: str
+    shape: tuple[int, ...] = ()
+    axis: Literal["home", "device"] = "home"
+
+
+class Columns:
+    """Arrays of declared columns, `c["name"]` giving the view [..., :n] of live rows.
+
+    Capacity doubles when full (amortised linear growth). A view must not be kept across `fit`.
+    """
+
+    def __init__(self, declared: Sequence[Column], *, capacity: int = 1) -> None:
+        self.declared = {c.name: c for c in declared}
+        if len(self.declared) != len(declared):
+            msg = "a column is declared twice"
+            raise ValueError(msg)
+        self.rows = {"home": 0, "device": 0}
+        self._capacity = {"home": max(capacity, 1), "device": max(capacity, 1)}
+        self._whole = {c.name: _filled(c, self._capacity[c.axis]) for c in declared}
+        self._live: dict[str, NDArray[Any]] = {}
+        self._cut_views()
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._live[name]
+
+    def fit(self, *, homes: int, devices: int) -> None:
+        """Make room for that many rows; new rows hold their fill values. Never shrinks."""
+        wanted = {"home": homes, "device": devices}
+        if wanted == self.rows:
+            return
+        for axis, count in wanted.items():
+            capacity = self._capacity[axis]
+            while capacity < count:
+                capacity *= 2
+            if capacity != self._capacity[axis]:
+                self._grow(axis, capacity)
+            self.rows[axis] = max(count, self.rows[axis])
+        self._cut_views()
+
+    def _grow(self, axis: str, capacity: int) -> None:
+        for name, column in self.declared.items():
+            if column.axis == axis:
+                larger = _filled(column, capacity)
+                larger[..., : self.rows[axis]] = self._whole[name][..., : self.rows[axis]]
+                self._whole[name] = larger
+        self._capacity[axis] = capacity
+
+    def _cut_views(self) -> None:
+        self._live = {n: self._whole[n][..., : self.rows[c.axis]] for n, c in self.declared.items()}
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Copies of all live rows by column name."""
+        return {name: array.copy() for name, array in self._live.items()}
+
+    def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        """Take over the rows of a snapshot; columns that it does not hold keep their fill. Raises ValueError on a
+        shape or dtype that does not fit the declaration.
+        """
+        for name, column in self.declared.items():
+            if name not in saved:
+                continue
+            array = saved[name]
+            if array.shape[:-1] != column.shape or array.dtype != np.dtype(column.dtype):
+                msg = f"snapshot column {name} is {array.dtype}{array.shape}, declared {column.dtype}{column.shape}"
+                raise ValueError(msg)
+            homes = array.shape[-1] if column.axis == "home" else self.rows["home"]
+            devices = array.shape[-1] if column.axis == "device" else self.rows["device"]
+            self.fit(homes=max(homes, self.rows["home"]), devices=max(devices, self.rows["device"]))
+            self[name][..., : array.shape[-1]] = array
+
+    def bytes_per_home(self) -> int:
+        """Bytes of the home-axis columns for one household."""
+        return sum(
+            int(np.prod(c.shape, dtype=np.int64)) * np.dtype(c.dtype).itemsize
+            for c in self.declared.values()
+            if c.axis == "home"
+        )
+
+
+def _filled(column: Column, capacity: int) -> NDArray[Any]:
+    return np.full((*column.shape, capacity), column.fill, dtype=column.dtype)

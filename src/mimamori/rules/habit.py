@@ -1,0 +1,179 @@
+"""How usual quiet is in each household: hazards of a sign of life by time of day, and the threshold they call for.
+
+May import model and rules.columns. Cause-specific discrete-time hazards (Prentice et al., Biometrics 1978) give the
+log-likelihood ratio of Page's test (Page, Biometrika 1954) against "no sign will ever come"; peaks over a threshold
+with an exponential tail (Pickands, Ann. Statist. 1975) set the limit from the false-alarm budget.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimamori.model.times import DAY, HOUR, NEVER, Nanos
+from mimamori.rules.columns import Column, Columns
+from mimamori.rules.spec import SIGNS
+
+SLOTS = 48
+RUN_EDGES = np.array([2, 4, 7, 13, 25, 49, 97])  # quiet cells of 5 min: 10, 20, 35, 65 min, 2 h, 4 h, 8 h
+RUN_PRIOR = np.array([0.5, 0.4, 0.3, 0.2, 0.15, 0.12, 0.1, 0.1])  # hazard a cell before anything is learned
+RUN_WEIGHT = 10.0
+KERNEL = np.array([0.25, 0.75, 1.0, 0.75, 0.25])  # neighbouring half hours lend strength to each other
+SLOT_WEIGHT = 3.0
+DAY_PRIOR = np.repeat([0.25, 0.6, 1.2, 0.8], [10, 4, 28, 6])  # nights quieter: until 05:00, 07:00, 21:00, 24:00
+PEAK_FROM = 1.0  # nats; quiet spells that reach it count as peaks
+PEAKS_A_DAY, PEAK_MEAN = 3.0, 0.9  # prior of their rate and mean excess (1.0 if the hazards were exact)
+RATE_DAYS, MEAN_PEAKS = 3.0, 4.0  # and the weights of those priors
+PEAK_FADES = 0.98  # a day
+LOWEST_THRESHOLD = 2.5
+NEWCOMER_EXTRA, NEWCOMER_DAYS = 6.0, 7.0  # nats on top while a household is new, falling to none in a week
+HIGHEST_HAZARD = 0.95
+NIGHTS = 14
+QUIET_MARGIN, QUIET_WATTS = 1.1, 10.0  # above the quiet nights' highest level by so much is a sign of life
+
+
+def habit_columns(prefix: str) -> list[Column]:
+    """Columns of the habit of one evidence rule."""
+    k = len(SIGNS)
+    declared = [
+        Column("ended", "f4", 0, "quiet spells ended, by kind of sign", (k, SLOTS)),
+        Column("exposed", "f4", 0, "ends expected from run length alone", (SLOTS,)),
+        Column("active", "f4", 0, "share of cells with a sign", (SLOTS,)),
+        Column("run_ended", "f4", 0, "quiet spells ended, by run length", (len(RUN_PRIOR),)),
+        Column("run_seen", "f4", 0, "cells, by run length", (len(RUN_PRIOR),)),
+        Column("peaks", "f8", PEAKS_A_DAY * RATE_DAYS, "faded count"),
+        Column("excess", "f8", PEAK_MEAN * MEAN_PEAKS, "nats, faded sum over PEAK_FROM"),
+        Column("peak_days", "f8", RATE_DAYS, "faded days"),
+        Column("peak_weight", "f8", MEAN_PEAKS, "faded count"),
+        Column("peak_at", "i8", NEVER, "ns, last update of the peaks"),
+        Column("threshold", "f8", 99, "nats"),
+        Column("first_seen", "i8", NEVER, "ns"),
+        Column("night_mean", "f4", np.nan, "W, ring of nights", (NIGHTS,)),
+        Column("night_top", "f4", np.nan, "W, ring of nights", (NIGHTS,)),
+        Column("night_sum", "f8", 0, "W, this night"),
+        Column("night_n", "i4", 0, "cells, this night"),
+        Column("night_high", "f4", 0, "W, this night"),
+        Column("night_row", "i4", 0, "next row of the ring"),
+        Column("quiet_watts", "f4", np.nan, "W, highest level of quiet nights"),
+    ]
+    return [Column(f"{prefix}.{c.name}", c.dtype, c.fill, c.unit, c.shape, c.axis) for c in declared]
+
+
+class Habit:
+    """Learns and tells the hazards of one evidence rule. All arrays have one entry a household."""
+
+    def __init__(self, columns: Columns, prefix: str, *, false_alarm_every: int, forget_after: int) -> None:
+        self._columns, self._prefix = columns, prefix
+        self._budget = DAY / false_alarm_every
+        self._keep = float(np.exp(-DAY / forget_after))
+
+    def _c(self, name: str) -> NDArray[np.float64]:
+        return self._columns[f"{self._prefix}.{name}"]
+
+    def hazards(
+        self, *, slot: int, run: NDArray[np.int32], has: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(hazard (k, n) of each kind of sign in this cell, base (n,) from run length alone), both in [0, 0.95].
+
+        slot: half hour of the local day. run: (n,) quiet cells so far. has: (k, n) which kinds this home has.
+        """
+        base = self._base(run)
+        near = (slot + np.arange(len(KERNEL)) - len(KERNEL) // 2) % SLOTS
+        exposed = np.tensordot(KERNEL, self._c("exposed")[near], 1)
+        ended = np.tensordot(KERNEL, self._c("ended")[:, near], (0, 1))
+        share = has / np.maximum(has.sum(0), 1)
+        relative = (ended + SLOT_WEIGHT * DAY_PRIOR[slot] * share) / (exposed + SLOT_WEIGHT)
+        hazard = base * relative * has
+        return hazard * np.minimum(1.0, HIGHEST_HAZARD / np.maximum(hazard.sum(0), 1e-12)), base
+
+    def _base(self, run: NDArray[np.int32]) -> NDArray[np.float64]:
+        bucket = np.searchsorted(RUN_EDGES, run, side="right")
+        row = np.arange(len(run))
+        ended, seen = self._c("run_ended")[bucket, row], self._c("run_seen")[bucket, row]
+        base: NDArray[np.float64] = (ended + RUN_PRIOR[bucket] * RUN_WEIGHT) / (seen + RUN_WEIGHT)
+        return base
+
+    def learn(
+        self, *, slot: int, run: NDArray[np.int32], base: NDArray[np.float64], signs: NDArray[np.bool_],
+        rows: NDArray[np.bool_],
+    ) -> None:  # fmt: skip
+        """One cell of experience for the households in `rows` (n,) bool: quiet for `run` cells, then `signs` (k, n)."""
+        sign = np.logical_or.reduce(signs)
+        step = 1.0 / 14
+        self._c("active")[slot, rows] += (step / 6 * (sign[rows] - self._c("active")[slot, rows])).astype(np.float32)
+        exposed = np.flatnonzero(rows & (run >= 1))
+        self._c("exposed")[slot, exposed] += base[exposed].astype(np.float32)
+        bucket = np.searchsorted(RUN_EDGES, run[exposed], side="right")
+        self._c("run_seen")[bucket, exposed] += np.float32(1)
+        done = exposed[sign[exposed]]
+        share = signs[:, done] / signs[:, done].sum(0)
+        self._c("ended")[:, slot, done] += share.astype(np.float32)
+        self._c("run_ended")[np.searchsorted(RUN_EDGES, run[done], side="right"), done] += np.float32(1)
+
+    def fade(self, *, slot: int) -> None:
+        """Once a day for each slot, before its first cell: forget a little."""
+        for name in ("ended", "exposed"):
+            table = self._c(name)
+            table[..., slot, :] *= np.float32(self._keep)
+        if slot == 0:
+            self._c("run_ended")[:] *= np.float32(self._keep)
+            self._c("run_seen")[:] *= np.float32(self._keep)
+
+    def record_peaks(self, rows: NDArray[np.intp], peak: NDArray[np.float64], now: int) -> None:
+        """Quiet spells of `rows` ended at evidence `peak` (same length, nats): mends their thresholds.
+
+        A peak counts at most as the threshold itself, so that a holiday does not raise later thresholds.
+        """
+        before = self._c("peak_at")[rows]
+        days = np.where(before == NEVER, 0, now - np.where(before == NEVER, now, before)) / DAY
+        kept = PEAK_FADES**days
+        held = np.minimum(peak, self._c("threshold")[rows])
+        counted = held > PEAK_FROM
+        for name, gain in (
+            ("peaks", counted), ("excess", counted * (held - PEAK_FROM)), ("peak_days", days), ("peak_weight", counted),
+        ):  # fmt: skip
+            self._c(name)[rows] = self._c(name)[rows] * kept + gain
+        self._columns[f"{self._prefix}.peak_at"][rows] = now
+        self.set_thresholds(rows, now)
+
+    def set_thresholds(self, rows: NDArray[np.intp], now: int) -> None:
+        """Threshold (nats) at which this household's own quiet would be a false alarm as often as the budget allows."""
+        rate = self._c("peaks")[rows] / self._c("peak_days")[rows]
+        mean = self._c("excess")[rows] / self._c("peak_weight")[rows]
+        usual = PEAK_FROM + mean * np.log(np.maximum(rate / self._budget, 1.01))
+        first: Nanos = self._columns[f"{self._prefix}.first_seen"]
+        age = (now - first[rows]) / DAY
+        extra = NEWCOMER_EXTRA * np.maximum(0.0, 1 - age / NEWCOMER_DAYS)
+        self._c("threshold")[rows] = np.maximum(usual, LOWEST_THRESHOLD) + extra
+
+    def add_night(self, watts: NDArray[np.float64], rows: NDArray[np.bool_]) -> None:
+        """One cell's mean power (n,) W in the small hours, for households in `rows`."""
+        self._c("night_sum")[rows] += watts[rows]
+        self._c("night_n")[rows] += 1
+        self._c("night_high")[rows] = np.maximum(self._c("night_high")[rows], watts[rows])
+
+    def end_night(self) -> None:
+        """Close the night: the highest level of the quieter half of the last nights is what an idle home draws."""
+        told = np.flatnonzero(self._c("night_n") >= 1)
+        row = self._columns[f"{self._prefix}.night_row"]
+        self._c("night_mean")[row[told] % NIGHTS, told] = self._c("night_sum")[told] / self._c("night_n")[told]
+        self._c("night_top")[row[told] % NIGHTS, told] = self._c("night_high")[told]
+        row[told] += 1
+        mean, top = self._c("night_mean")[:, told], self._c("night_top")[:, told]
+        if len(told):
+            middle = np.nanmedian(mean, axis=0)
+            quiet = np.where(mean <= middle, top, -np.inf)
+            self._c("quiet_watts")[told] = np.max(quiet, axis=0, initial=-np.inf)
+        for name in ("night_sum", "night_n", "night_high"):
+            self._c(name)[:] = 0
+
+    def lively(self, watts: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(n,) bool: mean power of the cell clearly above what this home draws in quiet nights. NaN: False."""
+        quiet = self._c("quiet_watts")
+        out: NDArray[np.bool_] = watts > quiet * QUIET_MARGIN + QUIET_WATTS
+        return out
+
+
+def slot_of(local: int) -> int:
+    """Half hour of the local day, 0..47, of local nanoseconds."""
+    return int(local % DAY // (HOUR // 2))

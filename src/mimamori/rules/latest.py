@@ -1,0 +1,206 @@
+"""What was heard last, by household and by device: the state that every detector reads and none writes.
+
+May import model and rules.columns, rules.spec. `apply` takes one cell of readings in canonical order and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimamori.model.metrics import Metrics
+from mimamori.model.readings import HISTORICAL, ReadingBatch
+from mimamori.model.times import HOUR, MINUTE, NEVER, SECOND, Zone
+from mimamori.rules.columns import Column, Columns
+from mimamori.rules.spec import SIGNS
+
+MOTION, BED, DOOR, POWER, BUTTON = range(len(SIGNS))
+LONE_WINDOW = HOUR  # two signs of life within it, apart, end an outing; a single one may be a chattering mat
+LONE_APART = 5 * MINUTE
+PERIOD_FADES = 0.02  # a device's longest pause is remembered for fifty times its length
+
+
+def latest_columns(metrics: int) -> list[Column]:
+    """The shared columns, for that many metrics."""
+    return [
+        Column("value", "f8", np.nan, "of the metric", (metrics,)),
+        Column("taken", "i8", NEVER, "ns", (metrics,)),
+        Column("sum", "f8", 0, "of the metric, since the minute began", (metrics,)),
+        Column("count", "i4", 0, "readings since the minute began", (metrics,)),
+        Column("signs", "?", 0, "sign of life seen since the evidence cell began", (len(SIGNS),)),
+        Column("has", "?", 0, "has had a sensor of this kind", (len(SIGNS),)),
+        Column("last_sign", "i8", NEVER, "ns"),
+        Column("last_door", "i8", NEVER, "ns"),
+        Column("moved", "i8", NEVER, "ns, last body movement at or above the gate"),
+        Column("out", "?", 0, "left by the door and not come back"),
+        Column("lone", "i8", NEVER, "ns, a single sign inside while out"),
+        Column("device_home", "i4", -1, "household row", axis="device"),
+        Column("heard", "i8", NEVER, "ns, whole seconds", axis="device"),
+        Column("period", "i8", 0, "ns, longest recent pause", axis="device"),
+        Column("offline", "?", 0, "the broker's will said so", axis="device"),
+        Column("beats", "?", 0, "has sent a heartbeat", axis="device"),
+        Column("channel", "i1", -1, "index in SIGNS", axis="device"),
+        Column("silent", "?", 0, "judged silent by a rule", axis="device"),
+        Column("watts_sum", "f8", 0, "W, since the evidence cell began", axis="device"),
+        Column("watts_n", "i4", 0, "values since the evidence cell began", axis="device"),
+        Column("register", "f8", np.nan, "Wh", axis="device"),
+        Column("register_at", "i8", NEVER, "ns", axis="device"),
+    ]
+
+
+class Latest:
+    """Applies cells of readings to the shared columns."""
+
+    def __init__(self, columns: Columns, metrics: Metrics, *, movement_from: float = 10.0) -> None:
+        self._c = columns
+        self._movement_from = movement_from
+        self._alive = metrics.index("heartbeat")
+        self._movement = metrics.index("body_movement")
+        self._power, self._energy = metrics.index("power"), metrics.index("energy")
+        self._states = (metrics.index("in_bed"), metrics.index("presence"))
+        channel = {"motion": MOTION, "in_bed": BED, "presence": BED, "body_movement": BED,
+                   "door_open": DOOR, "power": POWER, "energy": POWER, "button": BUTTON}  # fmt: skip
+        self._channel = np.array([channel.get(name, -1) for name in metrics.names()], np.int8)
+        self._instant = np.array([name in {"motion", "button"} for name in metrics.names()])
+        self._door = metrics.index("door_open")
+        self._level = np.array([metrics[m].nature == "level" for m in range(len(metrics))])
+
+    def apply(self, cell: ReadingBatch, at: int) -> None:
+        """Fold one cell in. cell: canonical order, all got in (at - 1 s, at]; at: ns, whole second.
+
+        Back-fill (HISTORICAL) is history, not news: it changes nothing here.
+        """
+        if (cell.flags & HISTORICAL).any():
+            cell = cell.take((cell.flags & HISTORICAL) == 0)
+        if not len(cell):
+            return
+        self._hear(cell, at)
+        signs = self._signs(cell)
+        c, home, metric = self._c, cell.home, cell.metric
+        c["value"][metric, home] = cell.value  # of equal indexes the last, that is the newest, stays
+        np.maximum.at(c["taken"], (metric, home), cell.taken)
+        level = self._level[metric]
+        if level.any():
+            np.add.at(c["sum"], (metric[level], home[level]), cell.value[level])
+            np.add.at(c["count"], (metric[level], home[level]), 1)
+            self._watts(cell)
+        register = metric == self._energy
+        if register.any():
+            self._registers(cell.take(register))
+        if signs.any():
+            self._live(cell.take(signs))
+
+    def _hear(self, cell: ReadingBatch, at: int) -> None:
+        c, device = self._c, cell.device
+        beat = cell.metric == self._alive
+        ended = beat & (cell.value == 0)
+        c["offline"][device] = False
+        if ended.any():
+            c["offline"][device[ended]] = True
+            device, beat = device[~ended], beat[~ended]
+        c["beats"][device[beat]] = True
+        # A device with a heartbeat is judged by its beats; its other messages say it lives but not how often it speaks.
+        pause = at - c["heard"][device]
+        learns = (c["heard"][device] != NEVER) & ~(c["silent"][device] & c["beats"][device])
+        who, pause = device[learns], pause[learns]
+        faded = c["period"][who] - (pause * PERIOD_FADES).astype(np.int64)
+        c["period"][who] = np.maximum(pause, faded)
+        c["heard"][device] = at
+
+    def _signs(self, cell: ReadingBatch) -> NDArray[np.bool_]:
+        """(n,) bool: which readings are a sure sign of life. A state counts when it differs from the one before."""
+        c, metric = self._c, cell.metric
+        channel = self._channel[metric]
+        known = channel >= 0
+        c["has"][channel[known], cell.home[known]] = True
+        c["channel"][cell.device[known]] = channel[known]
+        signs = self._instant[metric] & (cell.value > 0)
+        signs |= metric == self._door
+        moving = (metric == self._movement) & (cell.value >= self._movement_from)
+        np.maximum.at(c["moved"], cell.home[moving], cell.taken[moving])
+        signs |= moving
+        for state in self._states:
+            told = metric == state
+            if told.any():
+                before = c["value"][state, cell.home]
+                signs |= told & (before == before) & (cell.value != before)  # noqa: PLR0124 - NaN: never told before
+        return signs
+
+    def _watts(self, cell: ReadingBatch) -> None:
+        power = cell.metric == self._power
+        if power.any():
+            np.add.at(self._c["watts_sum"], cell.device[power], cell.value[power])
+            np.add.at(self._c["watts_n"], cell.device[power], 1)
+
+    def _registers(self, cell: ReadingBatch) -> None:
+        """Mean power since the register's value of at least a minute before; a fall is a reset and tells nothing."""
+        c, device = self._c, cell.device
+        before, before_at = c["register"][device], c["register_at"][device]
+        known = before_at != NEVER
+        span = np.where(known, cell.taken - np.where(known, before_at, 0), 0)
+        reset = known & (cell.value < before)
+        told = known & ~reset & (span >= MINUTE)
+        watts = (cell.value[told] - before[told]) * (HOUR / span[told])
+        np.add.at(c["watts_sum"], device[told], watts)
+        np.add.at(c["watts_n"], device[told], 1)
+        store = told | reset | ~known
+        c["register"][device[store]] = cell.value[store]
+        c["register_at"][device[store]] = cell.taken[store]
+
+    def _live(self, cell: ReadingBatch) -> None:
+        c, home = self._c, cell.home
+        c["signs"][self._channel[cell.metric], home] = True
+        np.maximum.at(c["last_sign"], home, cell.taken)
+        door = cell.metric == self._door
+        np.maximum.at(c["last_door"], home[door], cell.taken[door])
+        left = home[door]
+        c["out"][left] = True
+        c["lone"][left] = NEVER
+        inside = ~door & (cell.taken > c["last_door"][home]) & c["out"][home]
+        if inside.any():
+            self._come_back(home[inside], cell.device[inside], cell.taken[inside])
+
+    def _come_back(self, home: NDArray[np.int32], device: NDArray[np.int32], taken: NDArray[np.int64]) -> None:
+        """End an outing on signs of two devices, or two signs five minutes apart within the hour."""
+        c = self._c
+        pairs = np.unique(np.stack([home, device]), axis=1)[0]
+        row, devices = np.unique(pairs, return_counts=True)
+        newest = np.full(len(row), NEVER)
+        np.maximum.at(newest, np.searchsorted(row, home), taken)
+        lone = c["lone"][row]
+        known = lone != NEVER
+        since = np.where(known, newest - np.where(known, lone, 0), 0)
+        back = (devices >= 2) | (known & (since >= LONE_APART) & (since <= LONE_WINDOW))
+        c["out"][row[back]] = False
+        stays = ~back & (~known | (since > LONE_WINDOW))
+        c["lone"][row[stays]] = newest[stays]
+
+    def begin_minute(self, metrics: Sequence[int]) -> None:
+        """Start new minute sums for those metrics."""
+        for metric in metrics:
+            self._c["sum"][metric] = 0
+            self._c["count"][metric] = 0
+
+    def begin_evidence_cell(self) -> None:
+        """Start a new evidence cell."""
+        self._c["signs"][:] = False
+        self._c["watts_sum"][:] = 0
+        self._c["watts_n"][:] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What every detector is given: the columns, who fills them, the wall clock's offsets, the metrics."""
+
+    columns: Columns
+    latest: Latest
+    zone: Zone
+    metrics: Metrics
+
+
+def cell_of(got: NDArray[np.int64]) -> NDArray[np.int64]:
+    """End of the one-second cell that each arrival lies in: (n,) int64 ns; got in (at - 1 s, at]."""
+    return -(-got // SECOND) * SECOND

@@ -1,0 +1,72 @@
+"""A device that says nothing for longer than its own cadence explains. A technical state, never the resident's.
+
+May import model and rules. Writes the shared column `silent`, which tells every other detector whom not to believe.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimamori.model.findings import FindingBatch, Verdict
+from mimamori.model.times import MINUTE, NEVER
+from mimamori.rules.changes import LEVELS, changed, findings_of, leveled
+from mimamori.rules.columns import Column
+from mimamori.rules.latest import Shared
+from mimamori.rules.spec import Rule, Silent
+
+FACTS = ("minutes", "limit_minutes", "period_minutes", "offline")
+
+
+class SilentDetector:
+    """`kind = "silent"`: one row a device."""
+
+    every = MINUTE
+    metric: int | None = None
+    facts: tuple[str, ...] = FACTS
+
+    def __init__(self, rule: Rule, index: int, shared: Shared) -> None:
+        condition = rule.condition
+        assert isinstance(condition, Silent)
+        self._rule, self._index, self._spec, self._columns = rule, index, condition, shared.columns
+
+    @staticmethod
+    def columns(rule: Rule) -> list[Column]:
+        """What this rule keeps for each device."""
+        own = [Column("verdict", "i1", 3, "Verdict"), Column("level", "i1", 0, "Level")]
+        return [Column(f"{rule.name}.{c.name}", c.dtype, c.fill, c.unit, c.shape, "device") for c in own]
+
+    def evaluate(self, at: int) -> FindingBatch:
+        """Judge every device at `at` (ns, whole minute)."""
+        c, name = self._columns, self._rule.name
+        heard = c["heard"]
+        known = heard != NEVER
+        quiet = at - np.where(known, heard, at)
+        silent = known & ((quiet > self._limit()) | c["offline"])
+        c["silent"][:] = silent
+        verdict = np.where(silent, np.int8(Verdict.FIRING), np.int8(Verdict.CLEAR))
+        verdict[~known] = Verdict.UNKNOWN
+        return changed(
+            rule=self._index, old=(c[f"{name}.verdict"], c[f"{name}.level"]), verdict=verdict.astype(np.int8),
+            level=leveled(silent, LEVELS[self._rule.priority]), since=heard, score=quiet / MINUTE,
+            facts=lambda rows: self._facts(rows, at), home=c["device_home"], at=at,
+        )  # fmt: skip
+
+    def _limit(self) -> NDArray[np.float64]:
+        """(d,) ns: some of its own longest recent pauses, within bounds."""
+        return np.clip(self._columns["period"] * self._spec.periods, self._spec.at_least, self._spec.at_most)
+
+    def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
+        c = self._columns
+        heard = c["heard"][rows]
+        minutes = np.where(heard == NEVER, 0, at - np.where(heard == NEVER, at, heard)) / MINUTE
+        return np.column_stack([minutes, self._limit()[rows] / MINUTE, c["period"][rows] / MINUTE, c["offline"][rows]])
+
+    def current(self, at: int) -> FindingBatch:
+        """Every device's verdict as it stands."""
+        c, name = self._columns, self._rule.name
+        verdict = c[f"{name}.verdict"]
+        return findings_of(
+            np.arange(len(verdict)), rule=self._index, verdict=verdict, level=c[f"{name}.level"], since=c["heard"],
+            score=np.zeros(len(verdict)), facts=lambda rows: self._facts(rows, at), home=c["device_home"], at=at,
+        )  # fmt: skip

@@ -1,0 +1,168 @@
+"""A rule as staff write it, read from an already parsed table, with every mistake collected.
+
+May import model only. One rule a file; the file's name is the rule's name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from mimamori.model.alert import Category, Priority
+from mimamori.model.content import Content, ContentError, Duration, Text, validate
+from mimamori.model.metrics import Metrics
+from mimamori.model.times import HOUR, MINUTE
+
+SIGNS = ("motion", "bed", "door", "power", "button")
+"""Channels of evidence, in column order: which kind of sensor a sign of life came from."""
+
+
+class TimeOfDay(Content):
+    """Part of the day as "22:00-06:00" (may pass midnight), in nanoseconds after local midnight."""
+
+    begin: int
+    end: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        found = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)", value)
+        if found is None:
+            msg = f'"{value}" is not a part of the day; write it as "22:00-06:00"'
+            raise ValueError(msg)
+        h1, m1, h2, m2 = (int(part) for part in found.groups())
+        return {"begin": h1 * HOUR + m1 * MINUTE, "end": h2 * HOUR + m2 * MINUTE}
+
+    def holds(self, time_of_day: int) -> bool:
+        """Whether a time of day (ns after midnight) lies in it."""
+        if self.begin <= self.end:
+            return self.begin <= time_of_day < self.end
+        return time_of_day >= self.begin or time_of_day < self.end
+
+
+class Evidence(Content):
+    """No sign of life: evidence summed against this household's own habit."""
+
+    kind: Literal["evidence"]
+    signs: tuple[Literal["motion", "bed", "door", "power", "button"], ...] = SIGNS  # type: ignore[assignment]
+    one_false_alarm_in: Duration = Field(default=45 * 24 * HOUR, gt=0)
+    forget_after: Duration = Field(default=35 * 24 * HOUR, gt=0)
+    at_most: Duration = Field(default=24 * HOUR, gt=0)
+    out_at_least: Duration = Field(default=24 * HOUR, gt=0)
+    out_at_most: Duration = Field(default=44 * HOUR, gt=0)
+    movement_from: float = 10.0
+
+
+class Band(Content):
+    """A measured value outside limits for a time."""
+
+    kind: Literal["band"]
+    metric: str
+    low: dict[Priority, float] = Field(default_factory=dict)
+    high: dict[Priority, float] = Field(default_factory=dict)
+    hold: Duration
+    out_of: Duration
+    clear_margin: float = 0.0
+    clear_after: Duration
+    backed_by: Literal["bed or movement", "nothing"] = "bed or movement"
+    movement_from: float = 8.0
+    unknown_after: Duration
+
+    @model_validator(mode="after")
+    def _check(self) -> Band:
+        if not self.low and not self.high:
+            msg = "has neither low nor high limits; add one, such as low = { high = 40 }"
+            raise ValueError(msg)
+        if not self.hold <= self.out_of <= 32 * MINUTE:
+            msg = 'hold must be at most out_of, and out_of at most 32m; write hold = "5m", out_of = "6m"'
+            raise ValueError(msg)
+        return self
+
+
+class Away(Content):
+    """Left the bed in a part of the day and has not come back for longer than is usual for this household."""
+
+    kind: Literal["away"]
+    between: TimeOfDay
+    start_limit: Duration
+    shortest_limit: Duration
+    longest_limit: Duration
+    no_sign_for: Duration
+    high_after: float = Field(default=2.0, ge=1.0)
+
+
+class Silent(Content):
+    """A device that says nothing for longer than its own cadence explains."""
+
+    kind: Literal["silent"]
+    periods: float = Field(default=3.0, ge=1.0)
+    at_least: Duration
+    at_most: Duration
+
+
+Condition = Annotated[Evidence | Band | Away | Silent, Field(discriminator="kind")]
+
+
+class Example(Content):
+    """A few readings ("02:00 bed in_bed 1"; "02:00-03:00 every 1m bed heart_rate 60") and the verdicts expected
+    ("02:40 firing"). Times are on the wall clock of one invented day, which may run past 24:00.
+    """
+
+    name: str
+    days_before: int = Field(default=0, ge=0, le=30)
+    readings: tuple[str, ...]
+    expect: tuple[str, ...]
+
+
+class Rule(Content):
+    """One rule: what it is called, why it is there, when it fires, and examples that prove it."""
+
+    name: str
+    title: Text
+    why: Text
+    category: Category
+    priority: Priority
+    condition: Condition
+    example: tuple[Example, ...] = ()
+
+
+def read_rules(
+    tables: Mapping[str, Mapping[str, Any]], metrics: Metrics
+) -> tuple[tuple[Rule, ...], list[ContentError]]:
+    """Rules sorted by name from parsed tables by file stem, and every mistake found in them."""
+    rules: list[Rule] = []
+    errors: list[ContentError] = []
+    for name, table in sorted(tables.items()):
+        file = f"rules/{name}.toml"
+        rule, mistakes = validate(Rule, {"name": name, **table}, file)
+        errors += [e for e in mistakes if e.key != "name"]
+        if rule is not None:
+            errors += _cross_check(rule, file, metrics)
+            rules.append(rule)
+    return tuple(rules), errors
+
+
+def _cross_check(rule: Rule, file: str, metrics: Metrics) -> Sequence[ContentError]:
+    found = []
+    if isinstance(rule.condition, Evidence) and not rule.name.startswith("inactivity"):
+        found.append(
+            ContentError(file, "condition.kind", "a rule about lack of activity must be named inactivity...",
+                         f"rename the file to inactivity-{rule.name}.toml")
+        )  # fmt: skip
+    if isinstance(rule.condition, Band) and rule.condition.metric not in metrics:
+        found.append(
+            ContentError(file, "condition.metric", f'no profile and no base metric is called "{rule.condition.metric}"',
+                         "use a metric of sensors/README.md")
+        )  # fmt: skip
+    words = {line.rsplit(" ", 1)[-1] for e in rule.example for line in e.expect}
+    if "firing" not in words or not words & {"clear", "pending", "unknown"}:
+        found.append(
+            ContentError(file, "example", "needs one example that fires and one that does not",
+                         'add [[example]] with expect = ["02:40 firing"], and another with "... clear"')
+        )  # fmt: skip
+    return found

@@ -1,0 +1,341 @@
+"""The embedded reading store: one SQLite file in one folder, no server.
+
+May import model and its neighbours. Reads no clock. The event loop is never blocked: one thread writes, one seals in
+the background, two read on their own connections and so never wait for the writer, nor it for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import sqlite3
+import threading
+import zlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, TypeVar
+
+import numpy as np
+
+from mimamori.model.homes import Homes
+from mimamori.model.metrics import Metrics
+from mimamori.model.readings import ReadingBatch
+from mimamori.model.times import HOUR, MINUTE, NEVER, SECOND
+from mimamori.store.history import History, arrivals
+from mimamori.store.keys import Keys
+from mimamori.store.pack import pack_log, unpack_log
+from mimamori.store.readings import Rollup, Series, StoreCounts, StoreError
+from mimamori.store.seal import Merge, StagedRow, merge, stage
+from mimamori.store.segments import HOUR_BITS, arrivals_span, connect, prepare
+from mimamori.store.tail import Tail, tail_of
+
+STAGE_AT = 2_000_000
+"""Readings in memory before they are staged: 62 MB, 25 s of 100,000 households, some milliseconds to search."""
+RUNS = 24
+ROWS_A_BUCKET = 65_536
+"""A bucket with so many runs or staged readings is merged into chunks: what a query may have to unpack in passing."""
+FILE = "readings.sqlite"
+BROKEN = (sqlite3.Error, zlib.error, ValueError)
+"""What a damaged or full disk, or bytes of a newer version, come out as."""
+
+T = TypeVar("T")
+
+
+class EmbeddedReadings:
+    """A `ReadingStore`. Make it with `open`; `close` it."""
+
+    def __init__(self, folder: Path, homes: Homes, metrics: Metrics, stage_at: int) -> None:
+        self._folder, self._homes, self._metrics, self._stage_at = folder, homes, metrics, stage_at
+        self._counts = StoreCounts()
+        self._writer = ThreadPoolExecutor(1, "readings-write")
+        self._sealer = ThreadPoolExecutor(1, "readings-seal")
+        self._readers = ThreadPoolExecutor(2, "readings-read")
+        self._own = threading.local()
+        self._reading: list[sqlite3.Connection] = []
+        self._sealing: Future[None] | None = None
+        self._closing = threading.Event()
+        self.trouble = ""  # why the last sealing in the background failed, for the console; "" = well
+
+    @classmethod
+    async def open(cls, folder: Path, *, homes: Homes, metrics: Metrics, stage_at: int = STAGE_AT) -> EmbeddedReadings:
+        """Makes or opens it. Raises StoreError if another process has it, ValueError if a newer version wrote it."""
+        store = cls(folder, homes, metrics, stage_at)
+        try:
+            await asyncio.get_running_loop().run_in_executor(store._writer, store._open)
+        except BaseException:
+            for pool in (store._writer, store._sealer, store._readers):
+                pool.shutdown()
+            raise
+        return store
+
+    def _open(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(self._folder)
+        path = self._folder / FILE
+        self._connection = connect(path, write=True)
+        try:
+            prepare(self._connection, path)
+        except ValueError:
+            self._connection.close()
+            self._lock.close()
+            raise
+        ask = self._connection.execute
+        self._keys = Keys(self._connection)
+        logged = ask("SELECT id, body FROM log ORDER BY id").fetchall()
+        self._log_end = logged[-1][0] if logged else 0
+        # the frozen tails come first: they are being staged; the last one grows
+        self._tails: tuple[Tail, ...] = (tail_of([unpack_log(body, self._keys.device_home) for _, body in logged]),)
+        self._frozen_end = 0
+        runs = ask("SELECT id >> 32, count(*), sum(n), max(id & 4294967295) FROM staged GROUP BY 1").fetchall()
+        self._staged: dict[int, tuple[int, int]] = {bucket: (count, n) for bucket, count, n, _ in runs}
+        self._run = max((run for *_, run in runs), default=0)
+        kept = ask("SELECT raw_before, figures_before FROM retention").fetchone()
+        self._raw_before: int = kept[0] if kept else NEVER
+
+    @property
+    def counts(self) -> StoreCounts:
+        """What passed through since the store was opened."""
+        waiting = sum(len(t) for t in self._tails) + sum(n for _, n in list(self._staged.values()))
+        return replace(self._counts, waiting=waiting)
+
+    async def append(self, batch: ReadingBatch) -> None:
+        """Durable when it returns: one transaction. Waits for the sealing if that is far behind."""
+        if not len(batch):
+            return
+        if len(self._tails[-1]) >= 2 * self._stage_at and self._sealing is not None:
+            await asyncio.wrap_future(self._sealing)
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._append, batch)
+
+    def _append(self, batch: ReadingBatch) -> None:
+        try:
+            rows = self._keys.translate(batch, self._homes, self._metrics, self._connection)
+            body = pack_log(rows)
+            self._log_end = self._connection.execute("INSERT INTO log (body) VALUES (?)", (body,)).lastrowid or 0
+        except sqlite3.Error as error:
+            self._counts = replace(self._counts, failed=self._counts.failed + len(batch))
+            raise StoreError(f"{self._folder}: cannot store readings: {error}; see to free disk space there") from error
+        self._tails[-1].add(rows)
+        self._counts = replace(self._counts, appended=self._counts.appended + len(batch))
+        if len(self._tails[-1]) >= self._stage_at and (self._sealing is None or self._sealing.done()):
+            self._freeze()
+            self._sealing = self._sealer.submit(self._seal, everything=False)
+
+    def _freeze(self) -> None:
+        if len(self._tails) == 1 and len(self._tails[0]):  # else an earlier staging failed: it is tried again first
+            self._frozen_end = self._log_end
+            self._tails = (self._tails[0], Tail())
+
+    async def seal(self) -> None:
+        """Moves every reading into its chunk; for a backup, a measurement or a quiet hour. Raises StoreError."""
+        await asyncio.get_running_loop().run_in_executor(self._sealer, self._seal_everything)
+        if self.trouble:
+            raise StoreError(self.trouble)
+
+    def _seal_everything(self) -> None:
+        while sum(len(t) for t in self._tails):
+            self._writer.submit(self._freeze).result()
+            self._seal(everything=True)
+            if self.trouble:
+                return
+        self._seal(everything=True)
+
+    def _seal(self, *, everything: bool) -> None:
+        """In the sealer's thread: computes beside the writer, which then only writes one step at a time."""
+        trouble = self._try(self._stage) if len(self._tails) == 2 else ""
+        for bucket in sorted(self._staged):
+            if self._closing.is_set():
+                break
+            if everything or self._due(bucket):
+                trouble = self._try(self._merge, bucket) or trouble  # one damaged bucket does not stop the others
+        self.trouble = trouble
+
+    def _try(self, step: Callable[..., None], *args: int) -> str:
+        try:
+            step(*args)
+        except BROKEN as error:
+            # readings stay durable where they are; the next round tries again, and the console shows the light
+            return f"{self._folder}: cannot seal readings: {error}; see to the disk and its free space"
+        return ""
+
+    def _stage(self) -> None:
+        self._writer.submit(self._commit_stage, stage(self._tails[0].rows(), self._run + 1)).result()
+
+    def _merge(self, bucket: int) -> None:
+        step = merge(self._reader(), bucket, self._keys.device_home, self._raw_before)
+        self._writer.submit(self._commit_merge, bucket, step).result()
+
+    def _due(self, bucket: int) -> bool:
+        runs, rows = self._staged[bucket]
+        # buckets fill alike; half of the full number comes round for one bucket after the other, never for all at once
+        turn = runs >= RUNS // 2 and (bucket + self._run) % (RUNS // 2) == 0
+        return turn or runs >= RUNS or rows >= ROWS_A_BUCKET
+
+    def _commit_stage(self, staged: list[StagedRow]) -> None:
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany("INSERT INTO staged VALUES (?, ?, ?, ?, ?)", staged)
+            self._connection.execute("DELETE FROM log WHERE id <= ?", (self._frozen_end,))
+        self._run += 1
+        for key, n, *_ in staged:
+            runs, rows = self._staged.get(key >> 32, (0, 0))
+            self._staged[key >> 32] = (runs + 1, rows + n)
+        self._tails = self._tails[1:]
+
+    def _commit_merge(self, bucket: int, step: Merge) -> None:
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany("DELETE FROM staged WHERE id = ?", step.staged)
+            self._connection.executemany("INSERT OR REPLACE INTO chunk VALUES (?, ?, ?, ?, ?, ?)", step.chunks)
+            self._connection.executemany("INSERT OR IGNORE INTO stray VALUES (?)", step.strays)
+        del self._staged[bucket]
+        self._counts = replace(
+            self._counts, sealed=self._counts.sealed + step.sealed,
+            duplicates=self._counts.duplicates + step.duplicates, expired=self._counts.expired + step.expired,
+        )  # fmt: skip
+
+    async def scan(self, household: str, start: int, end: int, metrics: Sequence[str] | None = None) -> list[Series]:
+        """As `ReadingStore.scan`."""
+        home = self._keys.household(household)
+        if home < 0 or max(start, self._raw_before) >= end:
+            return []
+        return await self._read(home, lambda history: history.series(max(start, self._raw_before), end, metrics))
+
+    async def minutes(self, household: str, metric: str, start: int, end: int) -> Rollup:
+        """As `ReadingStore.minutes`."""
+        return await self.rollup(household, metric, start, end, step=MINUTE)
+
+    async def rollup(self, household: str, metric: str, start: int, end: int, *, step: int, offset: int = 0) -> Rollup:
+        """As `ReadingStore.rollup`. Raises ValueError for a step or offset that is no whole number of minutes."""
+        if step <= 0 or step % MINUTE or offset % MINUTE:
+            raise ValueError(f"step {step} ns and offset {offset} ns must be whole minutes")
+        home, key = self._keys.household(household), self._keys.metric(metric)
+        return await self._read(home, lambda history: history.rollup(key, start, end, step=step, offset=offset))
+
+    async def scan_all(self, start: int, end: int) -> AsyncIterator[ReadingBatch]:
+        """As `ReadingStore.scan_all`. Memory: the readings of one hour of all households."""
+        loop = asyncio.get_running_loop()
+        newest = [tail.rows() for tail in self._tails]  # first, as in `_snapshot`
+        connection = connect(self._folder / FILE)
+        try:
+            connection.execute("BEGIN")
+            span = await loop.run_in_executor(self._readers, arrivals_span, connection)
+            spans = [(rows.got.min() // SECOND, rows.got.max() // SECOND) for rows in newest if len(rows)]
+            spans += [span] if span else []
+            if not spans:
+                return
+            begin = max(start, int(min(s for s, _ in spans)) * SECOND)
+            end = min(end, (int(max(s for _, s in spans)) + 1) * SECOND)
+            while begin < end:
+                stop = min(end, (begin // HOUR + 1) * HOUR)
+                found = await loop.run_in_executor(
+                    self._readers, lambda a, b: list(arrivals(connection, self._keys, a, b, newest)), begin, stop
+                )
+                for rows in found:
+                    yield self._as_rows(rows)
+                begin = stop
+        except BROKEN as error:
+            raise self._unreadable(error) from error
+        finally:
+            connection.close()
+
+    def _as_rows(self, rows: ReadingBatch) -> ReadingBatch:
+        known = np.array([self._metrics.find(name) for name in self._keys.metrics], np.int16)
+        metric = known[rows.metric]
+        if (metric < 0).any():
+            self._counts = replace(self._counts, unknown=self._counts.unknown + int((metric < 0).sum()))
+            rows, metric = rows.take(metric >= 0), metric[metric >= 0]
+        used, which = np.unique(rows.device, return_inverse=True)
+        devices = [self._keys.devices[key] for key in used.tolist()]
+        device = np.array([self._homes.add_device(self._keys.households[h], d, p) for h, d, p in devices], np.int32)
+        home = np.array([self._homes.find(self._keys.households[h]) for h, _, _ in devices], np.int32)
+        return replace(rows, home=home[which], device=device[which], metric=metric)
+
+    async def prune(self, *, raw_before: int, figures_before: int) -> None:
+        """As `ReadingStore.prune`, by whole hours. Limits never move back."""
+        await asyncio.get_running_loop().run_in_executor(self._sealer, self._prune, raw_before, figures_before)
+
+    def _prune(self, raw_before: int, figures_before: int) -> None:
+        raw = max(raw_before, figures_before) // HOUR  # figures are made from raw readings and so outlive them
+        figures = figures_before // HOUR
+        self._writer.submit(self._commit_retention, raw * HOUR, figures * HOUR).result()
+        for home in range(len(self._keys.households)):
+            self._writer.submit(self._commit_prune, home << HOUR_BITS, max(raw, 0), max(figures, 0)).result()
+
+    def _commit_retention(self, raw_before: int, figures_before: int) -> None:
+        self._connection.execute(
+            "INSERT INTO retention VALUES (1, ?, ?) ON CONFLICT DO UPDATE SET raw_before ="
+            " max(raw_before, excluded.raw_before), figures_before = max(figures_before, excluded.figures_before)",
+            (raw_before, figures_before),
+        )
+        (self._raw_before,) = self._connection.execute("SELECT raw_before FROM retention").fetchone()
+
+    def _commit_prune(self, first: int, raw: int, figures: int) -> None:
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("DELETE FROM chunk WHERE id >= ? AND id < ?", (first, first + figures))
+            self._connection.execute(
+                "UPDATE chunk SET body = NULL WHERE id >= ? AND id < ? AND body IS NOT NULL",
+                (first + figures, first + raw),
+            )
+            self._connection.execute("DELETE FROM stray WHERE id >= ? AND id < ?", (first, first + raw))
+
+    async def backup(self, folder: Path) -> None:
+        """A consistent copy, by SQLite's online backup, while readings go on being stored."""
+        await asyncio.get_running_loop().run_in_executor(self._readers, self._backup, folder)
+
+    def _backup(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        copy = sqlite3.connect(folder / FILE)
+        try:
+            self._reader().backup(copy)
+        finally:
+            copy.close()
+
+    async def close(self) -> None:
+        """Ends the sealing after its present step; the rest is sealed after the next start."""
+        self._closing.set()
+        loop = asyncio.get_running_loop()
+        for pool in (self._sealer, self._readers, self._writer):
+            await loop.run_in_executor(None, pool.shutdown)
+        for connection in (*self._reading, self._connection):
+            connection.close()
+        self._lock.close()
+
+    async def _read(self, home: int, ask: Callable[[History], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._snapshot, home, ask)
+
+    def _snapshot(self, home: int, ask: Callable[[History], T]) -> T:
+        newest = [tail.of(home) for tail in self._tails]  # first: what moves meanwhile is seen twice, never missed
+        connection = self._reader()
+        connection.execute("BEGIN")
+        try:
+            history = History(
+                connection=connection, keys=self._keys, home=home, newest=newest, raw_before=self._raw_before
+            )
+            return ask(history)
+        except BROKEN as error:
+            raise self._unreadable(error) from error
+        finally:
+            connection.execute("COMMIT")
+
+    def _unreadable(self, error: Exception) -> StoreError:
+        return StoreError(f"{self._folder}: cannot read readings: {error}; restore the newest backup beside it")
+
+    def _reader(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
+        if connection is None:
+            connection = self._own.connection = connect(self._folder / FILE)
+            self._reading.append(connection)
+        return connection
+
+
+def _lock(folder: Path) -> IO[bytes]:
+    lock = (folder / "lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise StoreError(f"{folder}: another process has this store open; stop it, or name another folder") from None
+    return lock

@@ -1,0 +1,112 @@
+"""Answers from sealed, staged and newest readings together, as if there were one sorted table.
+
+May import model and its neighbours. Reads only, on the connection it is given.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mimamori.model.readings import ReadingBatch, concat
+from mimamori.model.times import HOUR
+from mimamori.store.figures import Cells, cells_of, roll, unpack_cells
+from mimamori.store.keys import Keys
+from mimamori.store.pack import Runs, first_of_each, runs_of, slices_of, starts_of
+from mimamori.store.readings import Rollup, Series
+from mimamori.store.segments import arrived, chunks_of, figures_of, staged_of
+
+ROWS_A_BATCH = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """One household as one snapshot shows it.
+
+    newest: its rows in memory, taken before the snapshot began. raw_before: what was taken earlier is let go.
+    """
+
+    connection: sqlite3.Connection
+    keys: Keys
+    home: int
+    newest: list[ReadingBatch]
+    raw_before: int
+
+    def series(self, start: int, end: int, metrics: Sequence[str] | None) -> list[Series]:
+        """Readings taken in [start, end), by (device, metric)."""
+        keys, parts = self.keys, dict[tuple[int, int], list[tuple[Runs, slice]]]()
+        wanted = None if metrics is None else frozenset(keys.metric(name) for name in metrics)
+        for _, runs in sorted(self._hours(start, end, wanted).items()):
+            names = zip(runs.device.tolist(), runs.metric.tolist(), strict=True)
+            for key, run in zip(names, slices_of(runs.starts, len(runs.taken)), strict=True):
+                if wanted is None or key[1] in wanted:
+                    parts.setdefault(key, []).append((runs, run))
+        found = [_series(keys, key, told, start, end) for key, told in parts.items()]
+        return sorted((s for s in found if len(s)), key=lambda s: (s.device, s.metric))
+
+    def rollup(self, metric: int, start: int, end: int, *, step: int, offset: int) -> Rollup:
+        """Figures from sealed cells, and from the readings themselves in hours that have unsealed ones."""
+        loose = self._loose(start, end + step)
+        cells: dict[int, Cells] = {
+            hour: unpack_cells(body).of(metric)
+            for hour, body in figures_of(self.connection, self.home, start, end + step)
+            if hour not in loose
+        }
+        for hour, rows in loose.items():
+            sealed = chunks_of(self.connection, self.home, hour * HOUR, (hour + 1) * HOUR)
+            cells[hour] = cells_of(self._merged(sealed.get(hour), rows)).of(metric)
+        return roll([cells[hour] for hour in sorted(cells)], start, end, step=step, offset=offset)
+
+    def _hours(self, start: int, end: int, wanted: frozenset[int] | None) -> dict[int, Runs]:
+        """All rows by hour since 1970, each hour sorted by (device, metric, taken) without duplicates."""
+        hours = chunks_of(self.connection, self.home, start, end, wanted)
+        for hour, rows in self._loose(start, end).items():
+            hours[hour] = runs_of(self._merged(hours.get(hour), rows))
+        return hours
+
+    def _merged(self, sealed: Runs | None, rows: ReadingBatch) -> ReadingBatch:
+        return first_of_each(rows if sealed is None else concat((sealed.rows(self.keys.device_home), rows)))
+
+    def _loose(self, start: int, end: int) -> dict[int, ReadingBatch]:
+        """Unsealed rows of the hours that [start, end) touches, in order of arrival, by hour since 1970."""
+        rows = concat((*staged_of(self.connection, self.home, self.keys.device_home), *self.newest))
+        hour = rows.taken // HOUR
+        near = (hour >= start // HOUR) & (hour <= (end - 1) // HOUR) & (rows.taken >= self.raw_before)
+        rows, hour = rows.take(near), hour[near]
+        return {int(h): rows.take(np.flatnonzero(hour == h)) for h in np.unique(hour)}
+
+
+def _series(keys: Keys, key: tuple[int, int], told: list[tuple[Runs, slice]], start: int, end: int) -> Series:
+    taken = np.concatenate([runs.taken[run] for runs, run in told])
+    inside = slice(*np.searchsorted(taken, (max(start, -(2**63)), min(end, 2**63 - 1))).tolist())
+    return Series(
+        device=keys.devices[key[0]][1], metric=keys.metrics[key[1]], taken=taken[inside],
+        value=np.concatenate([runs.value[run] for runs, run in told])[inside],
+        got=np.concatenate([runs.got[run] for runs, run in told])[inside],
+        flags=np.concatenate([runs.flags[run] for runs, run in told])[inside],
+    )  # fmt: skip
+
+
+def arrivals(
+    connection: sqlite3.Connection, keys: Keys, start: int, end: int, newest: list[ReadingBatch]
+) -> Iterator[ReadingBatch]:
+    """All households' rows with got in [start, end), ascending in got; rows of one got are never parted."""
+    parts = []
+    for rows in (*arrived(connection, start, end, keys.device_home), *newest):
+        near = np.flatnonzero((rows.got >= start) & (rows.got < end))
+        if len(near):
+            parts.append(rows.take(near))
+    if not parts:
+        return
+    rows = first_of_each(concat(parts))
+    rows = rows.take(np.argsort(rows.got, kind="stable"))
+    cuts = starts_of(rows.got)
+    begin = 0
+    while begin < len(rows):
+        later = cuts[cuts > begin + ROWS_A_BATCH - 1]
+        stop = int(later[0]) if len(later) else len(rows)
+        yield rows.take(slice(begin, stop))
+        begin = stop

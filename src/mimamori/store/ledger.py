@@ -1,0 +1,297 @@
+"""The ledger: what was decided, told and done, in SQLite by default or PostgreSQL by URL. One transaction a tick.
+
+May import model and its neighbours. Reads no clock. The event loop is never blocked: one thread does all the work,
+so that calls take effect in the order in which they were made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import alembic.command
+import alembic.config
+import alembic.util
+from sqlalchemy import Connection, create_engine, delete, event, select
+from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from mimamori.model.alert import AlertEvent
+from mimamori.model.notice import Notice, NoticeState, Status
+from mimamori.model.readings import Rejected
+from mimamori.model.times import NEVER
+from mimamori.store import chain, outbox, people, tables
+from mimamori.store.records import Absence, Access, Device, EngineMark, Resident, Session, Staff
+
+QUARANTINE = 10_000
+FILE = "ledger.sqlite"
+
+T = TypeVar("T")
+
+
+class LedgerError(OSError):
+    """The ledger cannot do it now (server away, disk full, foreign file); nothing of the call was done."""
+
+
+class Ledger:
+    """Make it with `open`; `close` it. Every method raises LedgerError, and then nothing of the call was done."""
+
+    def __init__(self, url: str, quarantine_keep: int) -> None:
+        self._keep = quarantine_keep
+        try:
+            self._url = make_url(url)
+        except ArgumentError as error:
+            raise LedgerError(
+                f'"{url}" is no database URL; write sqlite:///FILE or postgresql+psycopg://...'
+            ) from error
+        self._thread = ThreadPoolExecutor(1, "ledger")
+        self._engine = _engine(self._url.render_as_string(hide_password=False))
+
+    @classmethod
+    async def open(cls, url: str, *, recover: bool = True, quarantine_keep: int = QUARANTINE) -> Ledger:
+        """Opens and migrates. recover=False, for a tool beside the running service, leaves notices being sent alone."""
+        ledger = cls(url, quarantine_keep)
+        if ledger._url.get_backend_name() == "sqlite" and ledger._url.database:
+            Path(ledger._url.database).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            await ledger._do(_migrate)
+            if recover:
+                await ledger._do(outbox.take_back)
+        except BaseException:
+            await ledger.close()
+            raise
+        return ledger
+
+    async def close(self) -> None:
+        """Returns when the last call is done."""
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
+        self._engine.dispose()
+
+    # -- one tick ------------------------------------------------------------------------------------------------
+
+    async def commit(
+        self, *, events: Sequence[AlertEvent], notices: Sequence[Notice], cancelled: Sequence[str] = (),
+        mark: EngineMark | None = None, now: int,
+    ) -> None:  # fmt: skip
+        """One transaction: appends the events, plans the notices whose key is new, cancels keys still planned, marks.
+
+        A notice both planned and cancelled in one call ends cancelled.
+        """
+
+        def work(connection: Connection) -> None:
+            chain.append(connection, tables.alert_event, [asdict(e) for e in events])
+            _follow(connection, events)
+            outbox.plan(connection, notices, now)
+            outbox.cancel(connection, cancelled)
+            if mark is not None:
+                people.put(connection, tables.engine_mark, {"one": 1, **asdict(mark)})
+
+        await self._do(work)
+
+    async def alert_events(
+        self, *, alert: str | None = None, unresolved: bool = False, since: int = NEVER
+    ) -> list[AlertEvent]:
+        """Events in commit order: of one alert, of all alerts not resolved yet, or those at or after `since`."""
+        table = tables.alert_event
+        query = select(table.c.body).where(table.c.at >= since).order_by(table.c.id)
+        if alert is not None:
+            query = query.where(table.c.alert == alert)
+        if unresolved:
+            query = query.where(table.c.alert.in_(select(tables.open_alert.c.alert)))
+        return await self._ask(lambda connection: [_event(body) for body in connection.execute(query).scalars()])
+
+    async def engine_mark(self) -> EngineMark | None:
+        """The newest snapshot of the engine."""
+        mark = tables.engine_mark.c
+        query = select(mark.at, mark.version, mark.digest, mark.blob)
+        row = await self._ask(lambda connection: connection.execute(query).mappings().one_or_none())
+        return None if row is None else EngineMark(**row)
+
+    async def verify(self) -> list[str]:
+        """Breaks of the chains of alert events and accesses, in words; [] when both are whole."""
+        both = (tables.alert_event, tables.access)
+        return await self._ask(lambda connection: [text for t in both for text in chain.verify(connection, t)])
+
+    # -- notices -------------------------------------------------------------------------------------------------
+
+    async def due_notices(self, now: int, limit: int = 100) -> list[NoticeState]:
+        """Planned, or to be tried again, and due: high priority first, then by when they were due."""
+        return await self._ask(lambda connection: outbox.due(connection, now, limit))
+
+    async def mark_notice(
+        self, key: str, *, status: Status, now: int, provider_id: str = "", detail: str = "", retry_at: int = NEVER
+    ) -> bool:
+        """What became of a notice (see outbox.mark); False if there is none of that key."""
+        return await self._do(
+            lambda connection: outbox.mark(
+                connection, key, status=status, now=now, provider_id=provider_id, detail=detail, retry_at=retry_at
+            )
+        )
+
+    async def notices(self, *, alert: str | None = None, limit: int = 200) -> list[NoticeState]:
+        """The newest first."""
+        return await self._ask(lambda connection: outbox.newest(connection, alert, limit))
+
+    async def notice_counts(self) -> dict[str, int]:
+        """By status; a status without a notice is left out."""
+        return await self._ask(outbox.counts)
+
+    # -- people and things ---------------------------------------------------------------------------------------
+
+    async def put_staff(self, staff: Staff) -> None:
+        """Adds or overwrites."""
+        await self._put(tables.staff, staff)
+
+    async def staff(self, id: str) -> Staff | None:  # noqa: A002 - the word of the record
+        """One person, active or not."""
+        found = await self._rows(tables.staff, Staff, tables.staff.c.id == id)
+        return found[0] if found else None
+
+    async def all_staff(self) -> list[Staff]:
+        """By id, active or not."""
+        return await self._rows(tables.staff, Staff)
+
+    async def add_session(self, session: Session) -> None:
+        """Adds a session; those that ended before it began are cleared away."""
+        await self._do(lambda connection: people.add_session(connection, session))
+
+    async def session(self, token_hash: str, now: int) -> Staff | None:
+        """Whose session it is, if it is in force and the person active."""
+        return await self._ask(lambda connection: people.session_staff(connection, token_hash, now))
+
+    async def end_session(self, token_hash: str) -> None:
+        """Harmless for an unknown one."""
+        mine = tables.session.c.token_hash == token_hash
+        await self._do(lambda connection: connection.execute(delete(tables.session).where(mine)))
+
+    async def put_resident(self, resident: Resident) -> None:
+        """Adds or overwrites."""
+        await self._put(tables.resident, resident)
+
+    async def residents(self) -> list[Resident]:
+        """By household."""
+        return await self._rows(tables.resident, Resident)
+
+    async def put_device(self, device: Device) -> None:
+        """Adds or overwrites."""
+        await self._put(tables.device, device)
+
+    async def devices(self) -> list[Device]:
+        """By household and device."""
+        return await self._rows(tables.device, Device)
+
+    async def put_absence(self, absence: Absence) -> None:
+        """Adds or overwrites; an early return is the same id with another end."""
+        await self._put(tables.absence, absence)
+
+    async def absences(self, now: int | None = None) -> list[Absence]:
+        """Those in force at `now`, or all for None."""
+        return await self._ask(lambda connection: people.absences(connection, now))
+
+    async def log_access(self, access: Access) -> None:
+        """Appends to the access log's chain."""
+        await self._do(lambda connection: chain.append(connection, tables.access, [asdict(access)]))
+
+    async def accesses(self, *, whose: str | None = None, limit: int = 200) -> list[Access]:
+        """The newest first; of one household, or of all for None."""
+        query = select(tables.access.c.body).order_by(tables.access.c.id.desc()).limit(limit)
+        if whose is not None:
+            query = query.where(tables.access.c.whose == whose)
+        found = await self._ask(lambda connection: connection.execute(query).scalars().all())
+        return [Access(**json.loads(body)) for body in found]
+
+    async def quarantine(self, rejected: Sequence[Rejected]) -> None:
+        """Keeps the newest messages that were set aside; their counts by reason are never lost."""
+        await self._do(lambda connection: people.quarantine(connection, rejected, self._keep))
+
+    async def quarantined(self, limit: int = 100) -> list[Rejected]:
+        """The newest first."""
+        return await self._ask(lambda connection: people.quarantined(connection, limit))
+
+    async def quarantine_counts(self) -> dict[str, int]:
+        """By reason, since the ledger was made."""
+        return await self._ask(people.quarantine_counts)
+
+    # -- housekeeping --------------------------------------------------------------------------------------------
+
+    async def backup(self, folder: Path) -> None:
+        """A consistent copy of an SQLite ledger into `folder`, while running; PostgreSQL has tools of its own."""
+        if self._url.get_backend_name() != "sqlite":
+            raise LedgerError("a ledger in PostgreSQL is backed up by its own tools; run pg_dump")
+
+        def work(connection: Connection) -> None:
+            folder.mkdir(parents=True, exist_ok=True)
+            copy = sqlite3.connect(folder / FILE)
+            try:
+                source: Any = connection.connection.driver_connection
+                source.backup(copy)
+            finally:
+                copy.close()
+
+        await self._ask(work)
+
+    async def _put(self, table: Any, record: Any) -> None:
+        await self._do(lambda connection: people.put(connection, table, asdict(record)))
+
+    async def _rows(self, table: Any, record: type[T], *where: Any) -> list[T]:
+        return await self._ask(lambda connection: people.rows_of(connection, table, record, *where))
+
+    async def _do(self, work: Callable[[Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._within, work, False)
+
+    async def _ask(self, work: Callable[[Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._within, work, True)
+
+    def _within(self, work: Callable[[Connection], T], reads: bool) -> T:  # noqa: FBT001 - run_in_executor takes no names
+        try:
+            with self._engine.connect().execution_options(reads=reads) as connection, connection.begin():
+                return work(connection)
+        except (SQLAlchemyError, sqlite3.Error, alembic.util.CommandError) as error:
+            # the database's own words only: SQLAlchemy's carry the statement, a statement's values carry people
+            words = str(getattr(error, "orig", None) or error).partition("\n")[0]
+            raise LedgerError(f"{self._url.render_as_string()}: {words}") from error
+
+
+def _engine(url: str) -> Engine:
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(url, hide_parameters=True, pool_pre_ping=True, pool_size=1, max_overflow=0)
+    engine = create_engine(url, hide_parameters=True)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # the driver's own idea of when a transaction begins is too late
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 30000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        reads = connection.get_execution_options().get("reads")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _migrate(connection: Connection) -> None:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    alembic.command.upgrade(config, "head")
+
+
+def _follow(connection: Connection, events: Sequence[AlertEvent]) -> None:
+    """Keeps the list of unresolved alerts, from which a restart restores the book."""
+    for change in events:
+        if change.kind in {"opened", "reopened"}:
+            people.put(connection, tables.open_alert, {"alert": change.alert, "since": change.at})
+        elif change.kind == "resolved":
+            connection.execute(delete(tables.open_alert).where(tables.open_alert.c.alert == change.alert))
+
+
+def _event(body: str) -> AlertEvent:
+    return AlertEvent(**json.loads(body))

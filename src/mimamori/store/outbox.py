@@ -1,0 +1,110 @@
+"""Notices in the ledger: planned, due, marked, cancelled. A key is sent under one row for ever.
+
+May import model and store.tables only. Works inside the caller's transaction; reads no clock, sends nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mimamori.model.notice import Notice, NoticeState, Status
+from mimamori.model.times import NEVER
+from mimamori.store.tables import notice
+
+URGENCY = {"high": 2, "medium": 1, "low": 0}
+COLUMNS = tuple(f.name for f in fields(Notice))
+
+
+def plan(connection: Connection, notices: Sequence[Notice], now: int) -> None:
+    """Adds the notices whose key is new."""
+    rows = [
+        {
+            **asdict(n), "key": n.key, "status": "planned", "urgency": URGENCY[n.priority], "due_at": n.due,
+            "planned_at": now, "sent_at": NEVER, "delivered_at": NEVER, "tries": 0, "provider_id": "", "detail": "",
+        }
+        for n in notices
+    ]  # fmt: skip
+    if rows:
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        connection.execute(dialect.insert(notice).on_conflict_do_nothing(index_elements=["key"]), rows)
+
+
+def cancel(connection: Connection, keys: Sequence[str]) -> None:
+    """Cancels those of the keys that are still planned; what is on its way or was sent stays as it is."""
+    for key in keys:
+        connection.execute(
+            update(notice)
+            .where(notice.c.key == key, _waiting())
+            .values(status="cancelled", due_at=NEVER, detail="cancelled before it was sent")
+        )
+
+
+def due(connection: Connection, now: int, limit: int) -> list[NoticeState]:
+    """Planned notices whose time has come and failed ones to try again, the most urgent first, then the oldest."""
+    query = select(notice).where(_waiting(), notice.c.due_at <= now)
+    query = query.order_by(notice.c.urgency.desc(), notice.c.due_at, notice.c.planned_at, notice.c.key).limit(limit)
+    return [_state(row) for row in connection.execute(query).mappings()]
+
+
+def mark(
+    connection: Connection, key: str, *, status: Status, now: int, provider_id: str, detail: str, retry_at: int
+) -> bool:
+    """Notes what became of a notice; False if there is none of that key.
+
+    "sending" counts a try. "delivered" is final: a slower "sent" or "failed" does not take it back. A retry_at other
+    than NEVER makes a "planned" or "failed" notice due again then.
+    """
+    found = connection.execute(select(notice).where(notice.c.key == key).with_for_update()).one_or_none()
+    if found is None:
+        return False
+    final = found.status == "delivered"
+    values = {
+        "status": found.status if final else status,
+        "tries": found.tries + (status == "sending"),
+        "due_at": retry_at if status in {"planned", "failed"} and not final else NEVER,
+        "provider_id": provider_id or found.provider_id,
+        "detail": found.detail if final else detail or found.detail,
+    }
+    if status == "planned" and retry_at == NEVER:
+        values["due_at"] = found.due
+    if status == "sent":
+        values["sent_at"] = now
+    if status == "delivered" and not final:
+        values["delivered_at"] = now
+    connection.execute(update(notice).where(notice.c.key == key).values(values))
+    return True
+
+
+def take_back(connection: Connection) -> None:
+    """What was being sent when the service died is planned again, under the same key: rather twice than never."""
+    connection.execute(update(notice).where(notice.c.status == "sending").values(status="planned", due_at=notice.c.due))
+
+
+def newest(connection: Connection, alert: str | None, limit: int) -> list[NoticeState]:
+    """The newest notices, newest first; of one alert, or of all for None."""
+    query = select(notice).order_by(notice.c.planned_at.desc(), notice.c.step.desc(), notice.c.key).limit(limit)
+    if alert is not None:
+        query = query.where(notice.c.alert == alert)
+    return [_state(row) for row in connection.execute(query).mappings()]
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """How many notices there are by status."""
+    found = connection.execute(select(notice.c.status, func.count()).group_by(notice.c.status))
+    return {status: n for status, n in found}  # noqa: C416 - rows are not plain pairs to the type checker
+
+
+def _waiting() -> ColumnElement[bool]:
+    return and_(notice.c.status.in_(("planned", "failed")), notice.c.due_at != NEVER)
+
+
+def _state(of: RowMapping) -> NoticeState:
+    return NoticeState(
+        notice=Notice(**{name: of[name] for name in COLUMNS}), status=of["status"], planned_at=of["planned_at"],
+        sent_at=of["sent_at"], delivered_at=of["delivered_at"], tries=of["tries"], provider_id=of["provider_id"],
+        detail=of["detail"],
+    )  # fmt: skip

@@ -1,0 +1,93 @@
+"""Staff, sessions, residents, devices, absences, access and quarantine in the ledger.
+
+May import model and its neighbours. Works inside the caller's transaction; reads no clock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Table, delete, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mimamori.model.readings import Rejected
+from mimamori.model.times import NEVER
+from mimamori.store import tables
+from mimamori.store.records import Absence, Session, Staff
+
+PAYLOAD = 4096
+"""Bytes kept of a rejected message."""
+
+T = TypeVar("T")
+
+
+def put(connection: Connection, table: Table, values: dict[str, Any]) -> None:
+    """Adds the row, or overwrites the one with the same key."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    made = dialect.insert(table).values(values)
+    keys = [c.name for c in table.primary_key]
+    rest = {name: made.excluded[name] for name in values if name not in keys}
+    connection.execute(made.on_conflict_do_update(index_elements=keys, set_=rest))
+
+
+def rows_of(connection: Connection, table: Table, record: type[T], *where: Any) -> list[T]:
+    """The records of a table whose columns are the record's fields, ordered by key."""
+    found = connection.execute(select(table).where(*where).order_by(*table.primary_key)).mappings()
+    return [record(**row) for row in found]
+
+
+def add_session(connection: Connection, session: Session) -> None:
+    """Adds a session and clears away those that ended before it began."""
+    connection.execute(delete(tables.session).where(tables.session.c.until <= session.started))
+    put(connection, tables.session, asdict(session))
+
+
+def session_staff(connection: Connection, token_hash: str, now: int) -> Staff | None:
+    """Whose session it is, if it is in force and the person active."""
+    mine = tables.session.c.token_hash == token_hash
+    query = select(tables.session.c.staff).where(mine, tables.session.c.started <= now, now < tables.session.c.until)
+    found = connection.execute(query).scalar_one_or_none()
+    people = rows_of(connection, tables.staff, Staff, tables.staff.c.id == found, tables.staff.c.active)
+    return people[0] if people else None
+
+
+def absences(connection: Connection, now: int | None) -> list[Absence]:
+    """Absences in force at `now`, or all for None."""
+    absence = tables.absence.c
+    if now is None:
+        return rows_of(connection, tables.absence, Absence)
+    over = (absence.end == NEVER) | (absence.end > now)
+    return rows_of(connection, tables.absence, Absence, absence.start <= now, over)
+
+
+def quarantine(connection: Connection, rejected: Sequence[Rejected], keep: int) -> None:
+    """Adds what was set aside, lets go of all but the newest `keep`, and adds to the counts, which are never lost."""
+    table, count = tables.quarantine, tables.quarantine_count
+    rows = [asdict(r) | {"payload": r.payload[:PAYLOAD], "place": r.place[:1000]} for r in rejected]
+    if not rows:
+        return
+    connection.execute(insert(table), rows[-keep:])
+    oldest = select(table.c.id).order_by(table.c.id.desc()).offset(keep).limit(1).scalar_subquery()
+    connection.execute(delete(table).where(table.c.id <= oldest))
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    for reason, n in Counter(r.reason for r in rejected).items():
+        made = dialect.insert(count).values(reason=reason, n=n)
+        connection.execute(made.on_conflict_do_update(index_elements=["reason"], set_={"n": count.c.n + n}))
+
+
+def quarantined(connection: Connection, limit: int) -> list[Rejected]:
+    """The newest, newest first."""
+    columns = [c for c in tables.quarantine.c if c.name != "id"]
+    found = connection.execute(select(*columns).order_by(tables.quarantine.c.id.desc()).limit(limit))
+    return [Rejected(**row) for row in found.mappings()]
+
+
+def quarantine_counts(connection: Connection) -> dict[str, int]:
+    """How many were ever set aside, by reason."""
+    table = tables.quarantine_count
+    return {
+        row.reason: row.n for row in connection.execute(select(table.c.reason, func.coalesce(table.c.n, 0).label("n")))
+    }

@@ -1,0 +1,94 @@
+"""What the ledger keeps beside alerts and notices: people, devices, absences, access, sessions, the engine's mark.
+
+May import model only. Plain facts; times are int ns UTC, NEVER where there is none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mimamori.model.times import NEVER
+
+Role = Literal["nurse", "on-call", "administrator", "auditor"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staff:
+    """One person of the staff. phone in E.164 or "", email or ""; never logged. password_hash "" = cannot log in."""
+
+    id: str
+    name: str
+    role: Role
+    phone: str = ""
+    email: str = ""
+    password_hash: str = ""
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resident:
+    """One household's resident. code: what may be shown where the name may not. watched: False after leaving."""
+
+    household: str
+    code: str
+    name: str = ""
+    area: str = ""
+    room: str = ""
+    risk: str = ""
+    note: str = ""
+    watched: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """One registered device of a household, with the profile it is decoded by."""
+
+    household: str
+    device: str
+    profile: str
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absence:
+    """A declared absence from `start` to `end` (NEVER: until further notice). kind: hospital, family, travel, ..."""
+
+    id: str
+    household: str
+    kind: str
+    start: int
+    end: int = NEVER
+    by: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Who looked at, or changed, what of whom. who: staff id. whose: household, "" for all. where: page or address."""
+
+    who: str
+    whose: str
+    what: str
+    at: int
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineMark:
+    """The engine's snapshot at grid time `at`: version of the format, digest of the content, state as bytes."""
+
+    at: int
+    version: int
+    digest: str
+    blob: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A log-in of a staff member, in force in [started, until). Only the hash of the token is kept."""
+
+    token_hash: str
+    staff: str
+    started: int
+    until: int

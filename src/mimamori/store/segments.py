@@ -1,0 +1,150 @@
+"""The embedded store's file: its tables, and what one household or one stretch of arrivals has in them.
+
+May import model and its neighbours. Reads only, on the connection it is given; never decides when to seal.
+
+log: batches as they came. staged: some minutes of a bucket of households, sorted. chunk: one household's hour, without
+duplicates, with its minute figures. Every reading is in one of the three (moves are transactions), and what is in
+a later table came earlier, so that "chunk, staged by run, memory" is the order of arrival.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimamori.model.readings import ReadingBatch
+from mimamori.model.times import HOUR, SECOND
+from mimamori.store.pack import Runs, unpack, unpack_runs
+
+BUCKET = 16
+"""Households that are staged together: few enough to read in passing, enough to keep the number of rows down."""
+HOUR_BITS = 24
+HOURS = (1 << HOUR_BITS) - 1
+RUN_BITS = 32
+FORMAT = 1
+
+SCHEMA = """
+CREATE TABLE household (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE device (id INTEGER PRIMARY KEY, household INTEGER NOT NULL, name TEXT NOT NULL, profile TEXT NOT NULL,
+    UNIQUE (household, name));
+CREATE TABLE metric (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE log (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE staged (id INTEGER PRIMARY KEY, n INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    body BLOB NOT NULL);
+CREATE INDEX staged_got ON staged (last, first, n);
+CREATE TABLE chunk (id INTEGER PRIMARY KEY, n INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    figures BLOB NOT NULL, body BLOB);
+CREATE TABLE stray (id INTEGER PRIMARY KEY);
+CREATE TABLE retention (one INTEGER PRIMARY KEY CHECK (one = 1), raw_before INTEGER NOT NULL,
+    figures_before INTEGER NOT NULL);
+"""
+# staged.id = bucket << 32 | run; chunk.id = household key << 24 | hours since 1970. first, last: seconds UTC of `got`
+# (chunk: from the beginning of its hour). chunk.body is null when only figures are kept. stray: chunks with readings
+# that came outside [hour - 1 h, hour + 2 h), which a search by arrival must look at beside the usual hours.
+
+
+def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit mode; a reader's refuses to write. The caller sees to it that one thread uses it."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    connection.execute("PRAGMA journal_mode = WAL")
+    # FULL: a commit is on the disk even if the power fails, at one fsync a micro-batch
+    connection.execute("PRAGMA synchronous = FULL" if write else "PRAGMA query_only = ON")
+    connection.execute("PRAGMA mmap_size = 1073741824")
+    return connection
+
+
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Makes the tables of a new file; raises ValueError for a file that a newer version wrote."""
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found > FORMAT:
+        msg = f"{path}: written by a newer version (format {found}, this one knows {FORMAT}); update the service"
+        raise ValueError(msg)
+    if found == 0:
+        connection.executescript(f"BEGIN;{SCHEMA}PRAGMA user_version = {FORMAT};COMMIT;")
+
+
+def chunk_id(home: int, hour: int) -> int:
+    """Key of a household's hour. Hours before 1970 go to hour 0: the door refuses such times anyway."""
+    return (home << HOUR_BITS) + max(0, min(hour, HOURS))
+
+
+def staged_of(connection: sqlite3.Connection, home: int, device_home: NDArray[np.int32]) -> list[ReadingBatch]:
+    """The staged rows of one household, by run."""
+    bucket = home // BUCKET
+    found = connection.execute(
+        "SELECT body FROM staged WHERE id BETWEEN ? AND ? ORDER BY id",
+        (bucket << RUN_BITS, (bucket + 1 << RUN_BITS) - 1),
+    )
+    parts = []
+    for (body,) in found:
+        rows = unpack(body, device_home)
+        parts.append(rows.take(np.flatnonzero(rows.home == home)))
+    return parts
+
+
+def chunks_of(
+    connection: sqlite3.Connection, home: int, start: int, end: int, wanted: frozenset[int] | None = None
+) -> dict[int, Runs]:
+    """The sealed rows of one household in the hours that [start, end) touches, by hour since 1970."""
+    found = connection.execute(
+        "SELECT id, body FROM chunk WHERE id BETWEEN ? AND ? AND body IS NOT NULL ORDER BY id",
+        (chunk_id(home, start // HOUR), chunk_id(home, (end - 1) // HOUR)),
+    )
+    return {key & HOURS: unpack_runs(body, wanted) for key, body in found}
+
+
+def figures_of(connection: sqlite3.Connection, home: int, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """(hour since 1970, packed cells) of one household's sealed hours that [start, end) touches."""
+    found = connection.execute(
+        "SELECT id, figures FROM chunk WHERE id BETWEEN ? AND ? ORDER BY id",
+        (chunk_id(home, start // HOUR), chunk_id(home, (end - 1) // HOUR)),
+    )
+    return ((key & HOURS, figures) for key, figures in found)
+
+
+def arrived(
+    connection: sqlite3.Connection, start: int, end: int, device_home: NDArray[np.int32]
+) -> Iterator[ReadingBatch]:
+    """Sealed, then staged rows that may have `got` in [start, end), a superset; the caller filters."""
+    low, high = start // SECOND, (end - 1) // SECOND
+    first_hour, last_hour = low // 3600 - 2, high // 3600 + 1
+    usual = connection.execute(
+        "SELECT c.body FROM household h JOIN chunk c ON c.id BETWEEN (h.id << ?) + ? AND (h.id << ?) + ?"
+        " WHERE c.body IS NOT NULL AND c.last + (c.id & ?) * 3600 >= ? AND c.first + (c.id & ?) * 3600 <= ?"
+        " AND c.id NOT IN (SELECT id FROM stray)",
+        (HOUR_BITS, max(0, first_hour), HOUR_BITS, max(0, last_hour), *_span(low, high)),
+    )
+    strays = connection.execute(
+        "SELECT c.body FROM stray s JOIN chunk c ON c.id = s.id"
+        " WHERE c.body IS NOT NULL AND c.last + (c.id & ?) * 3600 >= ? AND c.first + (c.id & ?) * 3600 <= ?",
+        _span(low, high),
+    )
+    staged = connection.execute("SELECT body FROM staged WHERE last >= ? AND first <= ? ORDER BY id", (low, high))
+    for found in (usual, strays, staged):
+        for (body,) in found:
+            yield unpack(body, device_home)
+
+
+def _span(low: int, high: int) -> Sequence[int]:
+    return (HOURS, low, HOURS, high)
+
+
+def arrivals_span(connection: sqlite3.Connection) -> tuple[int, int] | None:
+    """(first, last] seconds UTC between which every sealed or staged row came; None if there is none."""
+    spans = [connection.execute("SELECT min(first), max(last) FROM staged").fetchone()]
+    spans += connection.execute(
+        "SELECT (min(c.id & ?) - 1) * 3600, (max(c.id & ?) + 2) * 3600 FROM household h"
+        " JOIN chunk c ON c.id IN ((SELECT min(id) FROM chunk WHERE id >= h.id << ?),"
+        " (SELECT max(id) FROM chunk WHERE id < (h.id + 1) << ?))",
+        (HOURS, HOURS, HOUR_BITS, HOUR_BITS),
+    )
+    spans += connection.execute(
+        "SELECT min(c.first + (c.id & ?) * 3600), max(c.last + (c.id & ?) * 3600) FROM stray s JOIN chunk c USING (id)",
+        (HOURS, HOURS),
+    )
+    known = [(first, last) for first, last in spans if first is not None]
+    return (min(f for f, _ in known), max(last for _, last in known)) if known else None

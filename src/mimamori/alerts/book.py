@@ -1,0 +1,279 @@
+"""The alert book: findings, commands and the passing of time become events; alerts are what the events add up to.
+
+May import model and the pure parts beside it. No I/O, no clock: `now` comes with the tick. It never resolves an alert
+because data stopped: UNKNOWN leaves a note and nothing else.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mimamori.alerts.escalate import Due, next_due
+from mimamori.alerts.fold import fold
+from mimamori.alerts.obey import obey
+from mimamori.alerts.policy import RANK, AlertContent, Policy
+from mimamori.model.alert import Alert, AlertEvent, Category, Priority
+from mimamori.model.commands import Command
+from mimamori.model.findings import FindingBatch, Level, Verdict
+from mimamori.model.homes import Homes
+from mimamori.model.times import NEVER, format_duration, iso, iso_or_none, to_datetime
+
+PRIORITY_OF: Mapping[int, Priority] = {Level.LOW: "low", Level.MEDIUM: "medium", Level.HIGH: "high"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleInfo:
+    """What the book must know of a rule. Its index in the sequence given to `Book` is the index in findings.
+
+    explain: (facts by name, since, at) -> the sentence for people (ja, en). facts: names of the columns used.
+    clears: "itself" when the end of the condition may close the alert, "person" when only a person may.
+    """
+
+    name: str
+    category: Category
+    title_ja: str
+    title_en: str
+    explain: Callable[[Mapping[str, float], int, int], tuple[str, str]]
+    facts: tuple[str, ...]
+    clears: Literal["itself", "person"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One row of a FindingBatch in ids and words."""
+
+    household: str
+    device: str
+    rule: RuleInfo
+    verdict: Verdict
+    level: int
+    since: int
+    at: int
+    facts: Mapping[str, float]
+    score: float
+
+
+class Book:
+    """All alerts that matter now: one live alert for a household, rule and device; closed ones for `keep_closed`.
+
+    State is the fold of the events handed out, always: what `apply` and `command` return is all there is to store.
+    """
+
+    def __init__(self, rules: Sequence[RuleInfo], content: AlertContent) -> None:
+        self.rules = tuple(rules)
+        self.content = content
+        self._clears = {r.name: r.clears for r in rules}
+        self._alerts: dict[str, Alert] = {}
+        self._newest: dict[tuple[str, str, str], str] = {}
+        self._due: list[tuple[int, str]] = []  # heap; an entry that no longer agrees with its alert is skipped
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """Every alert in memory, in order of opening."""
+        return tuple(sorted(self._alerts.values(), key=lambda a: (a.opened, a.id)))
+
+    def alert(self, key: str) -> Alert | None:
+        """The alert with this id, None if there is none in memory."""
+        return self._alerts.get(key)
+
+    def policy(self, alert: Alert) -> Policy:
+        """The policy that holds for an alert."""
+        return self.content.policies[alert.priority, alert.category]
+
+    def clears_itself(self, alert: Alert) -> bool:
+        """Whether the end of the condition may close it; a rule that is no longer there leaves it to a person."""
+        return self._clears.get(alert.rule, "person") == "itself"
+
+    def holder(self, alert: Alert) -> Alert | None:
+        """The newest alert of the same household, rule and device."""
+        return self._alerts.get(self._newest.get((alert.household, alert.rule, alert.device), ""))
+
+    def restore(self, events: Iterable[AlertEvent]) -> None:
+        """Takes in stored events, oldest first, without causing any: those of all alerts open or closed for less than
+        `keep_closed`. Raises ValueError if an alert's events do not begin with "opened".
+        """
+        for event in events:
+            self._add(event)
+        self._due = []
+        for alert in self._alerts.values():
+            self._schedule(alert)
+
+    def apply(self, findings: FindingBatch, homes: Homes, now: int) -> list[AlertEvent]:
+        """Events caused by findings, then by what fell due at or before `now`, in that order."""
+        events: list[AlertEvent] = []
+        for i in range(len(findings)):
+            self._find(self._seen(findings, homes, i), events)
+        while self._due and self._due[0][0] <= now:
+            at, key = heapq.heappop(self._due)
+            alert = self._alerts.get(key)
+            due = self._next(alert) if alert else None
+            if alert and due and due.at == at:
+                self._fire(alert, due, events, now)
+        return events
+
+    def command(self, command: Command, now: int) -> list[AlertEvent]:
+        """Events of one person's action. Raises CommandError with a text for that person."""
+        events: list[AlertEvent] = []
+        for event in obey(self, command, now):
+            self._take(event, events)
+        return events
+
+    # ------------------------------------------------------------------ findings
+
+    def _seen(self, findings: FindingBatch, homes: Homes, i: int) -> _Seen:
+        rule = self.rules[findings.rule[i]]
+        device = int(findings.device[i])
+        numbers = zip(rule.facts, findings.facts[i], strict=False)
+        at, since = int(findings.at[i]), int(findings.since[i])
+        return _Seen(
+            household=homes.ids[findings.home[i]], device=homes.device_ids[device] if device >= 0 else "", rule=rule,
+            verdict=Verdict(findings.verdict[i]), level=int(findings.level[i]), since=at if since == NEVER else since,
+            at=at, facts={n: float(v) for n, v in numbers if not math.isnan(v)}, score=float(findings.score[i]),
+        )  # fmt: skip
+
+    def _find(self, seen: _Seen, events: list[AlertEvent]) -> None:
+        alert = self._alerts.get(self._newest.get((seen.household, seen.rule.name, seen.device), ""))
+        if seen.verdict is Verdict.FIRING:
+            self._firing(alert, seen, events)
+        elif alert is None or alert.state == "resolved" or alert.returned_at != NEVER:
+            return
+        elif seen.verdict is Verdict.CLEAR:
+            self._clear(alert, seen, events)
+        elif seen.verdict is Verdict.UNKNOWN:
+            self._take(_on(alert, "note", seen.at, reason=f"no data since {self._local(seen.at)}"), events)
+
+    def _firing(self, alert: Alert | None, seen: _Seen, events: list[AlertEvent]) -> None:
+        priority = PRIORITY_OF.get(seen.level, "low")
+        if alert is None:
+            self._open(seen, priority, events)
+        elif alert.state == "resolved" and alert.outcome != "ended":
+            self._after_close(alert, seen, priority, events)
+        elif alert.state == "resolved" or alert.returned_at != NEVER:
+            self._come_back(alert, seen, priority, events)
+        else:
+            self._change(alert, seen, priority, events)
+
+    def _change(self, alert: Alert, seen: _Seen, priority: Priority, events: list[AlertEvent]) -> None:
+        if RANK[priority] > RANK[alert.priority]:
+            reason = f"{alert.priority} became {priority}"
+            self._take(self._told(alert.id, "worsened", seen, priority, reason), events)
+        elif RANK[priority] < RANK[alert.priority]:
+            # People were called for the higher one: it stays until they or a sign of life end it.
+            reason = f"now {priority}; stays {alert.priority}, as people were told"
+            self._take(_on(alert, "eased", seen.at, reason=reason, since=seen.since), events)
+
+    def _after_close(self, alert: Alert, seen: _Seen, priority: Priority, events: list[AlertEvent]) -> None:
+        """A person closed it. The same episode (same beginning, no higher) is not opened again against them."""
+        if seen.since == alert.since and RANK[priority] <= RANK[alert.priority]:
+            reason = f"the condition goes on; closed as {alert.outcome}"
+            self._take(_on(alert, "note", seen.at, reason=reason), events)
+        else:
+            self._open(seen, priority, events)
+
+    def _come_back(self, alert: Alert, seen: _Seen, priority: Priority, events: list[AlertEvent]) -> None:
+        """It had ended by itself: soon again is the same alert, later is another one."""
+        ended = alert.returned_at if alert.returned_at != NEVER else alert.resolved_at
+        if seen.at - ended <= self.content.limits.same_again_within:
+            reason = f"again after {format_duration(seen.at - ended)}"
+            self._take(_on(alert, "reopened", seen.at, reason=reason), events)
+            self._change(self._alerts[alert.id], seen, priority, events)
+            return
+        if alert.state != "resolved":
+            reason = "the condition came back: a new alert takes its place"
+            self._take(_on(alert, "resolved", seen.at, reason=reason, outcome="ended"), events)
+        self._open(seen, priority, events)
+
+    def _clear(self, alert: Alert, seen: _Seen, events: list[AlertEvent]) -> None:
+        self._take(_on(alert, "returned", seen.at, reason="the condition ended"), events)
+        minor = alert.category == "technical" or alert.priority == "low"
+        if self.clears_itself(alert) and (minor or alert.state == "acknowledged"):
+            reason = "ended by itself" if minor else f"ended after {alert.owner} had taken it"
+            self._take(_on(alert, "resolved", seen.at, reason=reason, outcome="ended"), events)
+
+    def _open(self, seen: _Seen, priority: Priority, events: list[AlertEvent]) -> None:
+        key = "/".join((seen.household, seen.rule.name, *([seen.device] if seen.device else []), _compact(seen.at)))
+        alert = self._alerts.get(key)
+        if alert:  # closed and firing again within one second
+            self._take(_on(alert, "reopened", seen.at, reason="again in the same second"), events)
+            self._change(self._alerts[key], seen, priority, events)
+            return
+        self._take(self._told(key, "opened", seen, priority, "the rule fired"), events)
+
+    def _told(
+        self, key: str, kind: Literal["opened", "worsened"], seen: _Seen, priority: Priority, reason: str
+    ) -> AlertEvent:
+        rule = seen.rule
+        try:
+            why_ja, why_en = rule.explain(seen.facts, seen.since, seen.at)
+        except Exception as error:  # noqa: BLE001 - an alert must not be lost because its sentence failed
+            why_ja, why_en = rule.title_ja, rule.title_en
+            reason = f"{reason}; its sentence could not be made ({type(error).__name__})"
+        return AlertEvent(
+            alert=key, kind=kind, at=seen.at, by="engine", reason=reason, household=seen.household, rule=rule.name,
+            device=seen.device, priority=priority, category=rule.category, since=seen.since, title_ja=rule.title_ja,
+            title_en=rule.title_en, why_ja=why_ja, why_en=why_en, evidence={**seen.facts, "score": seen.score},
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------ time
+
+    def _fire(self, alert: Alert, due: Due, events: list[AlertEvent], now: int) -> None:
+        if due.what == "forget":
+            del self._alerts[alert.id]
+            place = (alert.household, alert.rule, alert.device)
+            if self._newest.get(place) == alert.id:
+                del self._newest[place]
+        elif due.what in {"ack-expired", "unshelved"}:
+            self._take(_on(alert, due.what, now, by="policy", reason=due.reason), events)
+        else:
+            self._take(_on(alert, "escalated", now, by="policy", reason=due.reason, step=due.step), events)
+
+    def _take(self, event: AlertEvent, events: list[AlertEvent]) -> None:
+        self._schedule(self._add(event))
+        events.append(event)
+
+    def _add(self, event: AlertEvent) -> Alert:
+        alert = self._alerts[event.alert] = fold(self._alerts.get(event.alert), event)
+        if event.kind == "opened":
+            self._newest[event.household, event.rule, event.device] = event.alert
+        return alert
+
+    def _schedule(self, alert: Alert) -> None:
+        due = self._next(alert)
+        if due:
+            heapq.heappush(self._due, (due.at, alert.id))
+
+    def _next(self, alert: Alert) -> Due | None:
+        return next_due(alert, self.policy(alert), self.content.limits, self.content.roster.zone)
+
+    def _local(self, at: int) -> str:
+        return to_datetime(at, self.content.roster.content.zone).strftime("%Y-%m-%d %H:%M")
+
+
+def _on(alert: Alert, kind: Any, at: int, *, by: str = "engine", reason: str, **more: Any) -> AlertEvent:
+    """An event of an alert that is there already."""
+    return AlertEvent(
+        alert=alert.id, kind=kind, at=at, by=by, reason=reason, household=alert.household, rule=alert.rule,
+        device=alert.device, priority=alert.priority, category=alert.category, **more,
+    )  # fmt: skip
+
+
+def _compact(at: int) -> str:
+    return to_datetime(at).strftime("%Y%m%dT%H%M%SZ")
+
+
+def line(alert: Alert, zone: str) -> dict[str, Any]:
+    """The alert line: JSON-ready, times ISO 8601 in `zone`.
+
+    `resolved` is when the condition ended by itself, else when a person closed it, else null.
+    """
+    return {
+        "id": alert.id, "household": alert.household, "device": alert.device or None, "rule": alert.rule,
+        "category": alert.category, "priority": alert.priority, "opened": iso(alert.opened, zone),
+        "resolved": iso_or_none(alert.returned_at if alert.returned_at != NEVER else alert.resolved_at, zone),
+        "since": iso(alert.since, zone), "title": alert.title_ja, "title_en": alert.title_en,
+        "why": alert.why_ja, "why_en": alert.why_en, "evidence": dict(alert.evidence), "state": alert.state,
+        "outcome": alert.outcome,
+    }  # fmt: skip

@@ -1,0 +1,217 @@
+"""What each sensor of a household says in one calendar day, given the life, the body and the home.
+
+May import model and the simulator's other pure files. Pure: the same arguments give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimamori.model.metrics import Metrics
+from mimamori.model.times import DAY, MINUTE, SECOND, Nanos
+from mimamori.simulator.body import vitals_of
+from mimamori.simulator.dice import Use, bouts, generator, inside, lots
+from mimamori.simulator.faults import Rows, disturb
+from mimamori.simulator.house import climate, load
+from mimamori.simulator.households import SimulatedHome
+from mimamori.simulator.life import Life, Place, midnight
+from mimamori.simulator.scene import ROOMS, Act, BedSensor, MotionSensor, RoomClimate
+from mimamori.simulator.truth import TruthEvent
+
+_METRICS = Metrics()
+_MS = 1_000_000
+
+_MOST = 8.0  # movements a minute that a motion sensor could see at most
+_SEEN = {
+    Act.SLEEP: 0.01, Act.LIE: 0.06, Act.RISE: 6.0, Act.WASH: 6.0, Act.TOILET: 2.5, Act.COOK: 5.0, Act.EAT: 0.5,
+    Act.TIDY: 6.0, Act.TEA: 4.0, Act.TV: 0.1, Act.CHORE: 5.0, Act.WALK: 8.0, Act.SIT: 0.2, Act.NAP: 0.015,
+    Act.BATH: 1.0, Act.DOOR: 5.0,
+}  # fmt: skip
+_RATE = np.array([_SEEN.get(act, 0.0) for act in Act])
+
+Part = tuple[str, str, Nanos, NDArray[np.float64]]
+"""(device id, metric, times taken, values)."""
+
+
+def report_day(home: SimulatedHome, life: Life, day: int, *, seed: int, events: Sequence[TruthEvent]) -> Rows:
+    """All readings of the household taken on the calendar day, ordered by time sent. events: this household's."""
+    parts = [
+        *_bed(home, life, day, seed, events), *_meter(home, life, day, seed, events), *_door(home, life, day),
+        *_climate(home, life, day, seed, events), *_motion(home, life, day, seed, events), *_beats(home, day),
+    ]  # fmt: skip
+    ids = [device.id for device in home.devices]
+    taken = np.concatenate([p[2] for p in parts]) // _MS * _MS
+    sizes = [len(p[2]) for p in parts]
+    rows = Rows(
+        device=np.repeat(np.array([ids.index(p[0]) for p in parts], np.int32), sizes),
+        metric=np.repeat(np.array([_METRICS.index(p[1]) for p in parts], np.int16), sizes),
+        value=np.concatenate([p[3] for p in parts]), taken=taken, sent=taken,
+    )  # fmt: skip
+    arrives = lots(rows.taken, rows.device, seed * 1000 + home.number) >= home.kit.lost
+    rows = rows.take(arrives)
+    rows = rows.take(np.argsort(rows.taken, kind="stable"))
+    return disturb(rows, events, ids, seed) if events else rows
+
+
+def _grid(home: SimulatedHome, day: int, every: int, shift: int) -> Nanos:
+    """The device's own beat: every home and device is a little off the others'."""
+    phase = (home.number * 1_237 + shift * 4_111) * _MS % every
+    return midnight(day) + phase + np.arange(0, DAY - phase, every, dtype=np.int64)
+
+
+def _bed(home: SimulatedHome, life: Life, day: int, seed: int, events: Sequence[TruthEvent]) -> list[Part]:
+    sensor = home.kit.bed
+    if sensor is None:
+        return []
+    rng, begin = generator(seed, Use.BED, home.number, day), midnight(day)
+    at = _grid(home, day, sensor.every, 1) + rng.integers(0, 200, 1) * _MS
+    body = vitals_of(life, home.persona, at, events=events, rng=rng, begin=begin)
+    lost_heart, lost_breath = (inside(at, *bouts(rng, begin, DAY, sensor.lost, 100 * SECOND)) for _ in range(2))
+    noise = rng.standard_normal((2, len(at)))
+    phantom = ~body.present & inside(at, *bouts(rng, begin, DAY, sensor.phantom, 8 * MINUTE))
+    heart = np.where(phantom, sensor.phantom_heart + noise[0], body.heart + sensor.heart_noise * noise[0])
+    breath = np.where(phantom, sensor.phantom_respiration + 0.3 * noise[1],
+                      body.breath + sensor.respiration_noise * noise[1])  # fmt: skip
+    breath = np.where(body.breath == 0, 0.0, breath)  # a pause in breathing is a measured zero
+    told = _told(sensor, body.present)
+    shaken = body.movement > 60  # a turn drowns the small signals
+    kept_heart = told & np.isfinite(heart) & ~lost_heart & ~shaken
+    kept_breath = told & np.isfinite(breath) & ~lost_breath & ~shaken
+    return [
+        ("bed", "heart_rate", at[kept_heart], np.clip(np.rint(heart[kept_heart]), 25, 220)),
+        ("bed", "respiration_rate", at[kept_breath], np.clip(np.round(breath[kept_breath], 1), 0, 60)),
+        ("bed", "body_movement", at[told], np.rint(body.movement[told])),
+        ("bed", "in_bed", at[told], body.present[told].astype(np.float64)),
+    ]
+
+
+def _told(sensor: BedSensor, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Full cadence while occupied and at each change; an empty bed says so less often."""
+    slower = max(sensor.idle_every // sensor.every, 1)
+    changed = np.concatenate([[True], present[1:] != present[:-1]])
+    return np.asarray(present | changed | (np.arange(len(present)) % slower == 0))
+
+
+def _during(events: Sequence[TruthEvent], kind: str) -> tuple[int, int] | None:
+    spans = [(e.start, e.end) for e in events if e.kind == kind]
+    return spans[0] if spans else None
+
+
+def _meter(home: SimulatedHome, life: Life, day: int, seed: int, events: Sequence[TruthEvent]) -> list[Part]:
+    sensor = home.kit.meter
+    if sensor is None:
+        return []
+    minutes = midnight(day) + np.arange(1440, dtype=np.int64) * MINUTE
+    broken = _during(events, "heater-failure") or (0, 0)
+    unheated = (minutes >= broken[0]) & (minutes < broken[1])
+    watt = load(home.house, life, seed=seed, home=home.number, day=day, unheated=unheated)
+    at = _grid(home, day, sensor.every, 2)
+    if sensor.every > MINUTE:
+        total = np.concatenate([[0.0], np.cumsum(watt)])
+        edges = np.clip((at - minutes[0]) // MINUTE, 0, 1440)
+        before = np.clip(edges - sensor.every // MINUTE, 0, 1440)
+        mean = (total[edges] - total[before]) / np.maximum(edges - before, 1)
+    else:
+        mean = watt[(at - minutes[0]) // MINUTE]
+    wobble = generator(seed, Use.BEATS, home.number, day).standard_normal(len(at))
+    return [("meter", "power", at, np.maximum(np.rint(mean * (1 + sensor.noise * wobble)), 0.0))]
+
+
+def _door(home: SimulatedHome, life: Life, day: int) -> list[Part]:
+    if home.kit.door is None:
+        return []
+    out = life.place == Place.OUT
+    left = life.start[1:][out[1:] & ~out[:-1]]
+    back = life.start[1:][~out[1:] & out[:-1]]
+    called = life.start[life.act == Act.DOOR] + 8 * SECOND
+    opened = np.concatenate([left - 4 * SECOND, back - 3 * SECOND, called])
+    closed = np.concatenate([left + 3 * SECOND, back + 4 * SECOND, called + 40 * SECOND])
+    parts: list[Part] = []
+    for at, value in ((opened, 1.0), (closed, 0.0)):
+        today = np.sort(at[(at >= midnight(day)) & (at < midnight(day + 1))])
+        seen = today[lots(today, home.number, 7) >= home.kit.door.missed]
+        parts.append(("door", "door_open", seen, np.full(len(seen), value)))
+    return parts
+
+
+def _climate(home: SimulatedHome, life: Life, day: int, seed: int, events: Sequence[TruthEvent]) -> list[Part]:
+    sensor: RoomClimate | None = home.kit.climate
+    if sensor is None:
+        return []
+    at = _grid(home, day, sensor.every, 3)
+    warm, damp = climate(
+        home.house, life, at, seed=seed, unheated=_during(events, "heater-failure"), hot=_during(events, "hot-room")
+    )
+    noise = generator(seed, Use.CLIMATE, home.number, day).standard_normal((2, len(at))) * sensor.noise
+    return [
+        ("climate", "temperature", at, np.round(warm + noise[0], 1)),
+        ("climate", "humidity", at, np.round(np.clip(damp + 5 * noise[1], 5, 99), 1)),
+    ]
+
+
+def _motion(home: SimulatedHome, life: Life, day: int, seed: int, events: Sequence[TruthEvent]) -> list[Part]:
+    sensor = home.kit.motion
+    if sensor is None:
+        return []
+    at, room = _movements(home, life, day, seed, events)
+    seen = lots(at, room, seed + home.number) >= sensor.missed
+    at, room = at[seen], room[seen]
+    return [
+        (f"motion-{name}", "motion", when, np.ones(len(when)))
+        for name in sensor.rooms
+        for when in [_held_off(at[room == ROOMS.index(name)], sensor)]
+    ]
+
+
+def _movements(
+    home: SimulatedHome, life: Life, day: int, seed: int, events: Sequence[TruthEvent]
+) -> tuple[Nanos, NDArray[np.int64]]:
+    """(times, room indexes) of all visible movements: a Poisson stream thinned by what the resident does (Lewis and
+    Shedler 1979), and each entry into a room.
+    """
+    rng, begin = generator(seed, Use.MOTION, home.number, day), midnight(day)
+    count = rng.poisson(_MOST * 1440)
+    at = begin + np.sort(rng.integers(0, DAY, count))
+    mark = rng.random(count) * _MOST
+    step = life.steps_at(at)
+    seen = mark < _RATE[life.act[step]] * home.persona.days.pace
+    place = np.where(life.place[step] == Place.BED, Place.BEDROOM, life.place[step]).astype(np.int64)
+    guests = _during(events, "visitors")
+    if guests is not None:
+        visit = (at >= guests[0]) & (at < guests[1]) & (mark < 4)
+        place = np.where(visit & ~seen, np.where(mark < 2.5, Place.LIVING, Place.KITCHEN), place)
+        seen |= visit
+    moved = np.flatnonzero((life.place[1:] != life.place[:-1]) & (life.place[1:] < Place.BED)) + 1
+    moved = moved[(life.act[moved] != Act.DOWN)]
+    entered = life.start[moved] + SECOND
+    today = (entered >= begin) & (entered < begin + DAY)
+    times = np.concatenate([at[seen], entered[today]])
+    rooms = np.concatenate([place[seen], life.place[moved][today].astype(np.int64)])
+    order = np.argsort(times, kind="stable")
+    return times[order], rooms[order]
+
+
+def _held_off(at: Nanos, sensor: MotionSensor) -> Nanos:
+    """What passes a sensor that is blind for `hold_off` after each report."""
+    last, kept = -(2**62), []
+    for i, when in enumerate(at.tolist()):
+        if when - last >= sensor.hold_off:
+            kept.append(i)
+            last = when
+    return at[kept]
+
+
+def _beats(home: SimulatedHome, day: int) -> list[Part]:
+    """Each device's sign of life, and the battery's charge at the first of the day."""
+    parts: list[Part] = []
+    for k, device in enumerate(home.devices):
+        every = home.kit.gateway if device.id == "gateway" else home.kit.heartbeat
+        at = _grid(home, day, every, 10 + k)
+        parts.append((device.id, "heartbeat", at, np.ones(len(at))))
+        if device.profile in {"motion-sensor", "door-sensor"}:
+            charge = 98 - 0.15 * ((day + 37 * (home.number + k)) % 480)
+            parts.append((device.id, "battery", at[:1], np.full(len(at[:1]), round(charge))))
+    return parts

@@ -1,0 +1,95 @@
+"""Random events are plausible, repeatable and apart; those of the demonstration come soon."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import pairwise
+
+import pytest
+
+from mimamori.model.times import DAY, HOUR, MINUTE, parse_instant
+from mimamori.simulator.days import Timeline
+from mimamori.simulator.households import SimulatedHome, households
+from mimamori.simulator.life import Place, day_of
+from mimamori.simulator.plan import HABITS, demo_events, plan_events
+from mimamori.simulator.scene import Scene
+from mimamori.simulator.truth import KINDS, TruthEvent, check_events
+
+START = parse_instant("2026-12-01T00:00:00+09:00")
+END = START + 60 * DAY
+FIRST = START + 14 * DAY
+
+
+@pytest.fixture(scope="module")
+def homes(scene: Scene) -> tuple[SimulatedHome, ...]:
+    return households(scene, count=40, seed=3)
+
+
+@pytest.fixture(scope="module")
+def planned(homes: tuple[SimulatedHome, ...]) -> tuple[TruthEvent, ...]:
+    return plan_events(homes, start=START, end=END, seed=3, first_after=FIRST)
+
+
+def test_every_kind_has_a_habit() -> None:
+    assert set(HABITS) == set(KINDS)
+
+
+def test_plans_repeat_and_hang_on_the_seed(homes: tuple[SimulatedHome, ...], planned: tuple[TruthEvent, ...]) -> None:
+    check_events(planned, [home.id for home in homes])
+    assert planned == plan_events(homes, start=START, end=END, seed=3, first_after=FIRST)
+    assert planned != plan_events(homes, start=START, end=END, seed=4, first_after=FIRST)
+
+
+def test_events_fall_in_the_time_allowed_and_apart(planned: tuple[TruthEvent, ...]) -> None:
+    assert list(planned) == sorted(planned, key=lambda e: (e.start, e.household))
+    by_home = defaultdict(list)
+    for event in planned:
+        assert FIRST <= event.start < event.end <= END
+        by_home[event.household].append(event)
+    for events in by_home.values():
+        assert all(b.start - a.end > DAY for a, b in pairwise(events))
+
+
+def test_all_roles_are_met_in_plausible_numbers(planned: tuple[TruthEvent, ...]) -> None:
+    count = defaultdict(int)
+    for event in planned:
+        count[KINDS[event.kind]] += 1
+    assert 10 <= count["emergency"] <= 30
+    assert count["fooler"] > 60
+    assert count["technical"] > 30
+    assert not any(event.kind == "hot-room" for event in planned)  # it is winter
+
+
+def test_falls_need_somebody_there(homes: tuple[SimulatedHome, ...], planned: tuple[TruthEvent, ...]) -> None:
+    by_id = {home.id: home for home in homes}
+    checked = 0
+    for event in planned:
+        place = Timeline(by_id[event.household], seed=3).life(day_of(event.start)).at(event.start)[0]
+        if event.kind == "collapse":
+            assert place < Place.BED
+        elif event.kind in {"night-fall", "no-breathing"}:
+            assert place == Place.BED
+        else:
+            continue
+        checked += 1
+    assert checked > 3
+
+
+@pytest.mark.parametrize("hour", [0, 6, 14, 20])
+def test_the_demonstration_has_emergencies_soon_at_any_hour(scene: Scene, hour: int) -> None:
+    homes = households(scene, count=12, seed=1)
+    start = START + hour * HOUR
+    events = demo_events(homes, start=start, seed=1)
+    check_events(events, [home.id for home in homes])
+    assert len({e.household for e in events}) == len(events)
+    soon = [e.kind for e in events if KINDS[e.kind] == "emergency" and e.start < start + 45 * MINUTE]
+    assert set(soon) == {"no-breathing", "tachycardia", "night-fall", "collapse"}
+    assert events[0].start >= start
+    assert min(e.start for e in events) < start + 15 * MINUTE
+
+
+def test_a_larger_demonstration_is_no_catastrophe(scene: Scene) -> None:
+    homes = households(scene, count=200, seed=1)
+    events = demo_events(homes, start=START, seed=1)
+    assert len({e.household for e in events}) == len(events)
+    assert 100 < len(events) < 180

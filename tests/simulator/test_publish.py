@@ -1,0 +1,247 @@
+"""Publishing to a real mosquitto: all readings arrive, with births and wills; cancelling is quick and clean."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import socket
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import pytest
+
+from mimamori.model.homes import Homes
+from mimamori.model.metrics import Metrics
+from mimamori.model.readings import ReadingBatch, concat
+from mimamori.model.times import HOUR, MINUTE, SECOND, parse_instant
+from mimamori.simulator.days import simulate
+from mimamori.simulator.households import SimulatedHome, households
+from mimamori.simulator.publish import publish
+from mimamori.simulator.scene import Scene
+
+pytestmark = pytest.mark.server
+METRICS = Metrics()
+START = parse_instant("2026-11-16T18:00:00+09:00")
+
+
+class FastClock:
+    """Time that jumps to whatever is waited for."""
+
+    def __init__(self) -> None:
+        self.at = START
+
+    def now(self) -> int:
+        return self.at
+
+    async def sleep_until(self, at: int) -> None:
+        self.at = max(self.at, at)
+        await asyncio.sleep(0)
+
+
+class StoppedClock(FastClock):
+    """Time that passes `until` for nobody."""
+
+    def __init__(self, until: int) -> None:
+        super().__init__()
+        self.until = until
+        self.reached = asyncio.Event()
+
+    async def sleep_until(self, at: int) -> None:
+        if at > self.until:
+            self.reached.set()
+            await asyncio.Event().wait()
+        await super().sleep_until(at)
+
+
+class Broker:
+    """mosquitto on a port of its own, started and stopped."""
+
+    def __init__(self, folder: Path, *, users: str = "") -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        lines = [f"listener {self.port} 127.0.0.1", "max_queued_messages 0", "max_inflight_messages 0"]
+        lines.append(f"password_file {users}\nallow_anonymous false" if users else "allow_anonymous true")
+        self.config = folder / f"mosquitto-{self.port}.conf"
+        self.config.write_text("\n".join([*lines, "user root", ""]), encoding="utf-8")
+        self.process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+        self.process = await asyncio.create_subprocess_exec(
+            program, "-c", str(self.config), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+        )
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                except OSError:
+                    await asyncio.sleep(0.01)
+                else:
+                    writer.close()
+                    await writer.wait_closed()
+                    return
+
+    async def stop(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
+    made = Broker(tmp_path)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+class Listener:
+    """Everything that comes under a topic filter, until a condition holds."""
+
+    def __init__(self, broker: Broker, topics: str) -> None:
+        self.broker, self.topics = broker, topics
+        self.got: list[tuple[str, bytes, bool]] = []
+        self.ready = asyncio.Event()
+
+    async def run(self, enough: Callable[[list[Any]], bool]) -> None:
+        async with aiomqtt.Client("127.0.0.1", self.broker.port) as client:
+            await client.subscribe(self.topics, qos=1)
+            self.ready.set()
+            if enough(self.got):
+                return
+            async for message in client.messages:
+                self.got.append((message.topic.value, bytes(message.payload), message.retain))
+                if enough(self.got):
+                    return
+
+
+def readings_in(messages: list[tuple[str, bytes, bool]]) -> int:
+    """How many readings: the payloads' names but for t, seq and v."""
+    return sum(payload.count(b":") - 3 for _, payload, _ in messages)
+
+
+async def retained(broker: Broker, count: int) -> dict[str, bytes]:
+    """The retained statuses of all devices, once there are `count`."""
+    listener = Listener(broker, "mimamori/v1/+/+/status")
+    async with asyncio.timeout(5):
+        await listener.run(lambda got: len(got) >= count)
+    return {topic: payload for topic, payload, _ in listener.got}
+
+
+def batches(homes: tuple[SimulatedHome, ...], span: int) -> list[ReadingBatch]:
+    return list(simulate(homes, start=START, end=START + span, seed=5, step=10 * MINUTE))
+
+
+@pytest.fixture
+def homes(scene: Scene) -> tuple[SimulatedHome, ...]:
+    return households(scene, count=3, seed=1)
+
+
+@pytest.mark.parametrize("connections", [256, 2])
+async def test_every_reading_arrives_once_in_order(
+    broker: Broker, homes: tuple[SimulatedHome, ...], connections: int
+) -> None:
+    chunks = batches(homes, HOUR)
+    batch = concat(chunks)
+    listener = Listener(broker, "mimamori/v1/+/+/readings")
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        tasks.create_task(listener.run(lambda got: readings_in(got) >= len(batch)))
+        await listener.ready.wait()
+        sent = await publish(broker.url, homes, chunks, clock=FastClock(), speed=60, connections=connections)
+    assert sent == len(listener.got)
+    rows, seqs = [], defaultdict(list)
+    for topic, payload, _ in listener.got:
+        _, _, home, device, _ = topic.split("/")
+        told = json.loads(payload)
+        seqs[home, device].append(told["seq"])
+        rows += [(home, device, m, told["t"] * 1_000_000, float(v)) for m, v in told["v"].items()]
+    devices = [(h.id, d.id) for h in homes for d in h.devices]
+    expected = [
+        (*devices[d], METRICS[m].name, int(t), float(v))
+        for d, m, t, v in zip(batch.device, batch.metric, batch.taken, batch.value, strict=True)
+    ]
+    assert sorted(rows) == sorted(expected)
+    assert all(numbers == list(range(len(numbers))) for numbers in seqs.values())
+
+
+async def test_the_collectors_registry_knows_every_device(homes: tuple[SimulatedHome, ...]) -> None:
+    registry = Homes()
+    rows = [registry.add_device(home.id, d.id, d.profile) for home in homes for d in home.devices]
+    assert rows == list(range(len(rows)))  # the batches' device numbers are those of a fresh registry
+    profiles = {path.stem for path in (Path(__file__).parents[2] / "sensors").glob("*.toml")}
+    assert {d.profile for home in homes for d in home.devices} <= profiles
+
+
+async def test_births_are_retained_and_so_is_the_farewell(broker: Broker, homes: tuple[SimulatedHome, ...]) -> None:
+    clock = StoppedClock(START + 10 * MINUTE)
+    task = asyncio.create_task(publish(broker.url, homes, batches(homes, HOUR), clock=clock, speed=60))
+    count = sum(len(home.devices) for home in homes)
+    async with asyncio.timeout(10):
+        await clock.reached.wait()
+        alive = await retained(broker, count)
+    assert set(alive.values()) == {b"online"}
+    assert "mimamori/v1/home-001/gateway/status" in alive
+    task.cancel()
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert loop.time() - begun < 1
+    assert set((await retained(broker, count)).values()) == {b"offline"}
+
+
+async def test_a_reading_is_never_published_before_its_time(broker: Broker, homes: tuple[SimulatedHome, ...]) -> None:
+    clock = StoppedClock(START + 10 * MINUTE)
+    enough = sum(int((b.taken < START + 9 * MINUTE).sum()) for b in batches(homes, HOUR))
+    listener = Listener(broker, "mimamori/v1/+/+/readings")
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        listening = tasks.create_task(listener.run(lambda got: readings_in(got) >= enough))
+        await listener.ready.wait()
+        publishing = tasks.create_task(publish(broker.url, homes, batches(homes, HOUR), clock=clock, speed=60))
+        await clock.reached.wait()
+        await listening
+        publishing.cancel()
+    latest = max(json.loads(p)["t"] * 1_000_000 for _, p, _ in listener.got)
+    assert START + 9 * MINUTE - 30 * SECOND < latest <= START + 10 * MINUTE
+
+
+async def test_a_broker_that_comes_back_gets_what_it_missed(tmp_path: Path, homes: tuple[SimulatedHome, ...]) -> None:
+    broker = Broker(tmp_path)
+    batch = concat(batches(homes[:1], HOUR))
+    messages = len(set(zip(batch.device.tolist(), batch.taken.tolist(), strict=True)))
+    clock = StoppedClock(START + 2 * HOUR)
+    async with asyncio.timeout(15), asyncio.TaskGroup() as tasks:
+        publishing = tasks.create_task(publish(broker.url, homes[:1], [batch], clock=clock, speed=60))
+        while clock.now() < START + 50 * MINUTE:  # encoded, and waiting for a broker that is not there yet
+            await clock.sleep_until(clock.now())
+        assert not publishing.done()
+        await broker.start()
+        assert await publishing == messages
+    await broker.stop()
+
+
+async def test_cancelling_without_a_broker_is_quick(homes: tuple[SimulatedHome, ...], tmp_path: Path) -> None:
+    clock = StoppedClock(START + MINUTE)
+    url = Broker(tmp_path).url
+    task = asyncio.create_task(publish(url, homes, batches(homes, HOUR), clock=clock, speed=60))
+    async with asyncio.timeout(10):
+        await clock.reached.wait()
+    task.cancel()
+    async with asyncio.timeout(1):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1883", "127.0.0.1:1883", "mqtt://"])
+async def test_a_wrong_url_is_refused_with_the_mend(homes: tuple[SimulatedHome, ...], url: str) -> None:
+    with pytest.raises(ValueError, match="write mqtt://HOST:PORT"):
+        await publish(url, homes, [], clock=FastClock(), speed=1)

@@ -58,6 +58,14 @@ class FindingBatch:
     def __len__(self) -> int:
         return len(self.home)
 
+    def take(self, which: NDArray[np.intp] | NDArray[np.bool_] | slice) -> FindingBatch:
+        """The rows `which` (indexes, mask or slice), as numpy indexing does."""
+        return FindingBatch(
+            home=self.home[which], device=self.device[which], rule=self.rule[which], verdict=self.verdict[which],
+            level=self.level[which], since=self.since[which], at=self.at[which], score=self.score[which],
+            facts=self.facts[which],
+        )  # fmt: skip
+
 
 def no_findings() -> FindingBatch:
     """The empty batch."""

@@ -66,8 +66,8 @@ class AwayDetector:
         absent = np.where(left == NEVER, 0, at - np.where(left == NEVER, at, left))
         quiet = at - np.maximum(c["last_sign"], np.where(left == NEVER, at, left))
         firing = (absent >= self._limit()) & ((quiet >= self._spec.no_sign_for) | (level > 0))
-        up = (left != NEVER) & ~firing & ~self._spec.between.holds(self._zone.time_of_day(at))
-        left[up] = NEVER  # morning: up and about
+        if not self._spec.between.holds(self._zone.time_of_day(at)):
+            left[~firing] = NEVER  # morning: up and about
         new = np.where(firing, np.int8(Level.MEDIUM), np.int8(Level.NONE))
         new[firing & (absent >= self._limit() * self._spec.high_after)] = Level.HIGH
         return changed(

@@ -163,3 +163,8 @@ def _detector_of(rule: Rule) -> type[EvidenceDetector | BandDetector | AwayDetec
             return AwayDetector
         case Silent():
             return SilentDetector
+
+
+def facts_of(rule: Rule) -> tuple[str, ...]:
+    """Names of the numbers in a finding's `facts`, in order."""
+    return _detector_of(rule).facts

@@ -18,6 +18,7 @@ SLOTS = 48
 RUN_EDGES = np.array([2, 4, 7, 13, 25, 49, 97])  # quiet cells of 5 min: 10, 20, 35, 65 min, 2 h, 4 h, 8 h
 RUN_PRIOR = np.array([0.5, 0.4, 0.3, 0.2, 0.15, 0.12, 0.1, 0.1])  # hazard a cell before anything is learned
 RUN_WEIGHT = 10.0
+PARTS = 8  # of the day: what a long quiet means at night says nothing of the same at noon
 KERNEL = np.array([0.25, 0.75, 1.0, 0.75, 0.25])  # neighbouring half hours lend strength to each other
 SLOT_WEIGHT = 3.0
 DAY_PRIOR = np.repeat([0.25, 0.6, 1.2, 0.8], [10, 4, 28, 6])  # nights quieter: until 05:00, 07:00, 21:00, 24:00
@@ -28,6 +29,7 @@ PEAK_FADES = 0.98  # a day
 LOWEST_THRESHOLD = 2.5
 NEWCOMER_EXTRA, NEWCOMER_DAYS = 6.0, 7.0  # nats on top while a household is new, falling to none in a week
 HIGHEST_HAZARD = 0.95
+ACTIVE_RATE = 1 / 40  # a week of half hours of six cells
 NIGHTS = 14
 QUIET_MARGIN, QUIET_WATTS = 1.1, 10.0  # above the quiet nights' highest level by so much is a sign of life
 
@@ -39,8 +41,8 @@ def habit_columns(prefix: str) -> list[Column]:
         Column("ended", "f4", 0, "quiet spells ended, by kind of sign", (k, SLOTS)),
         Column("exposed", "f4", 0, "ends expected from run length alone", (SLOTS,)),
         Column("active", "f4", 0, "share of cells with a sign", (SLOTS,)),
-        Column("run_ended", "f4", 0, "quiet spells ended, by run length", (len(RUN_PRIOR),)),
-        Column("run_seen", "f4", 0, "cells, by run length", (len(RUN_PRIOR),)),
+        Column("run_ended", "f4", 0, "quiet spells ended, by part of day and run length", (PARTS, len(RUN_PRIOR))),
+        Column("run_seen", "f4", 0, "cells, by part of day and run length", (PARTS, len(RUN_PRIOR))),
         Column("peaks", "f8", PEAKS_A_DAY * RATE_DAYS, "faded count"),
         Column("excess", "f8", PEAK_MEAN * MEAN_PEAKS, "nats, faded sum over PEAK_FROM"),
         Column("peak_days", "f8", RATE_DAYS, "faded days"),
@@ -77,7 +79,7 @@ class Habit:
 
         slot: half hour of the local day. run: (n,) quiet cells so far. has: (k, n) which kinds this home has.
         """
-        base = self._base(run)
+        base = self._base(slot, run)
         near = (slot + np.arange(len(KERNEL)) - len(KERNEL) // 2) % SLOTS
         exposed = np.tensordot(KERNEL, self._c("exposed")[near], 1)
         ended = np.tensordot(KERNEL, self._c("ended")[:, near], (0, 1))
@@ -86,11 +88,21 @@ class Habit:
         hazard = base * relative * has
         return hazard * np.minimum(1.0, HIGHEST_HAZARD / np.maximum(hazard.sum(0), 1e-12)), base
 
-    def _base(self, run: NDArray[np.int32]) -> NDArray[np.float64]:
+    def _base(self, slot: int, run: NDArray[np.int32]) -> NDArray[np.float64]:
+        """(n,) hazard from run length in this part of the day.
+
+        A run length this household has hardly known here is taken to fall off from the one before it as the prior
+        does, so that a brisk home stays brisk: its long night's sleep does not excuse a long quiet at noon.
+        """
+        part = slot * PARTS // SLOTS
+        ended, seen = self._c("run_ended")[part], self._c("run_seen")[part]
         bucket = np.searchsorted(RUN_EDGES, run, side="right")
-        row = np.arange(len(run))
-        ended, seen = self._c("run_ended")[bucket, row], self._c("run_seen")[bucket, row]
-        base: NDArray[np.float64] = (ended + RUN_PRIOR[bucket] * RUN_WEIGHT) / (seen + RUN_WEIGHT)
+        prior = np.full(len(run), RUN_PRIOR[0])
+        base = np.empty(len(run))
+        for b in range(len(RUN_PRIOR)):
+            hazard = (ended[b] + prior * RUN_WEIGHT) / (seen[b] + RUN_WEIGHT)
+            base[bucket == b] = hazard[bucket == b]
+            prior = hazard * (RUN_PRIOR[min(b + 1, len(RUN_PRIOR) - 1)] / RUN_PRIOR[b])
         return base
 
     def learn(
@@ -99,16 +111,17 @@ class Habit:
     ) -> None:  # fmt: skip
         """One cell of experience for the households in `rows` (n,) bool: quiet for `run` cells, then `signs` (k, n)."""
         sign = np.logical_or.reduce(signs)
-        step = 1.0 / 14
-        self._c("active")[slot, rows] += (step / 6 * (sign[rows] - self._c("active")[slot, rows])).astype(np.float32)
+        active = self._c("active")[slot, rows]
+        self._c("active")[slot, rows] = active + ACTIVE_RATE * (sign[rows] - active)
         exposed = np.flatnonzero(rows & (run >= 1))
         self._c("exposed")[slot, exposed] += base[exposed].astype(np.float32)
+        part = slot * PARTS // SLOTS
         bucket = np.searchsorted(RUN_EDGES, run[exposed], side="right")
-        self._c("run_seen")[bucket, exposed] += np.float32(1)
+        self._c("run_seen")[part, bucket, exposed] += np.float32(1)
         done = exposed[sign[exposed]]
         share = signs[:, done] / signs[:, done].sum(0)
         self._c("ended")[:, slot, done] += share.astype(np.float32)
-        self._c("run_ended")[np.searchsorted(RUN_EDGES, run[done], side="right"), done] += np.float32(1)
+        self._c("run_ended")[part, np.searchsorted(RUN_EDGES, run[done], side="right"), done] += np.float32(1)
 
     def fade(self, *, slot: int) -> None:
         """Once a day for each slot, before its first cell: forget a little."""

@@ -110,11 +110,13 @@ Condition = Annotated[Evidence | Band | Away | Silent, Field(discriminator="kind
 
 class Example(Content):
     """A few readings ("02:00 bed in_bed 1"; "02:00-03:00 every 1m bed heart_rate 60") and the verdicts expected
-    ("02:40 firing"). Times are on the wall clock of one invented day, which may run past 24:00.
+    ("02:40 firing"). Times are on the wall clock of one invented day, which may run past 24:00; `usual` are the readings
+    of each of the `days_before`.
     """
 
     name: str
     days_before: int = Field(default=0, ge=0, le=30)
+    usual: tuple[str, ...] = ()
     readings: tuple[str, ...]
     expect: tuple[str, ...]
 

@@ -1,0 +1,125 @@
+"""A finding in one sentence, made from the very numbers the rule used. Japanese and English.
+
+May import model and rules. Holds no diagnosis: it says what was seen, what is usual, and since when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from mimamori.model.metrics import Metrics
+from mimamori.model.times import HOUR, MINUTE, NEVER, Zone
+from mimamori.rules.spec import SIGNS, Away, Band, Evidence, Rule
+
+Explain = Callable[[Mapping[str, float], int, int], tuple[str, str]]
+SIGN_WORDS = {
+    "motion": ("人感", "motion"), "bed": ("ベッド", "bed"), "door": ("玄関", "door"),
+    "power": ("電力", "power"), "button": ("ボタン", "button"),
+}  # fmt: skip
+
+
+def explain_of(rule: Rule, zone: Zone, metrics: Metrics) -> Explain:
+    """The function (facts by name, since, at) -> (ja, en) of one rule; since and at in ns."""
+    condition = rule.condition
+    if isinstance(condition, Evidence):
+        return lambda facts, since, at: _evidence(facts, _clock(zone, since, at), (at - since) / HOUR)
+    if isinstance(condition, Band):
+        metric = metrics[metrics.index(condition.metric)]
+        return lambda facts, since, at: _band(
+            facts, _clock(zone, since, at), (metric.title_ja, metric.title_en, metric.unit)
+        )
+    if isinstance(condition, Away):
+        return lambda facts, since, at: _away(facts, _clock(zone, since, at))
+    return lambda facts, since, at: _silent(facts, _clock(zone, since, at))
+
+
+def _clock(zone: Zone, since: int, at: int) -> tuple[str, str]:
+    """Time as 02:40, with the day before it when it is not today's."""
+    if since == NEVER:
+        return "開始時", "the start"
+    local, today = zone.local(since), zone.local(at) // (24 * HOUR)
+    text = f"{local // HOUR % 24:02d}:{local // MINUTE % 60:02d}"
+    days = today - local // (24 * HOUR)
+    if days == 0:
+        return text, text
+    if days == 1:
+        return f"昨日{text}", f"{text} yesterday"
+    return f"{days}日前の{text}", f"{text} {days} days ago"
+
+
+def _span(hours: float) -> tuple[str, str]:
+    whole, minutes = divmod(round(hours * 60), 60)
+    if not whole:
+        return f"{minutes}分", f"{minutes} min"
+    if not minutes:
+        return f"{whole}時間", f"{whole} h"
+    return f"{whole}時間{minutes}分", f"{whole} h {minutes} min"
+
+
+def _evidence(facts: Mapping[str, float], since: tuple[str, str], hours: float) -> tuple[str, str]:
+    span = _span(hours)
+    if facts.get("out", 0) > 0:
+        limit = _span(facts["limit_hours"])
+        return (
+            f"{since[0]}ごろ外出したまま{span[0]}戻っていません（この方の目安は{limit[0]}）。",
+            f"Went out around {since[1]} and has not come back for {span[1]} (this household's limit: {limit[1]}).",
+        )
+    parts = [(SIGN_WORDS[s], facts[s]) for s in SIGNS if facts.get(s, 0) >= 0.05]
+    ja = "・".join(f"{w[0]}{v:.1f}" for w, v in parts)
+    en = " + ".join(f"{w[1]} {v:.1f}" for w, v in parts)
+    expected, nats, limit_nats = facts["expected"], facts["evidence"], facts["threshold"]
+    sentence_ja = (
+        f"{since[0]}から{span[0]}、生活の動きがありません。ふだんならこの間に約{expected:.0f}回の動きがあるはずですが"
+        f"0回でした（確かさ{nats:.1f}、基準{limit_nats:.1f}：{ja or '上限時間を超過'}）。"
+    )
+    sentence_en = (
+        f"No sign of life for {span[1]}, since {since[1]}; usually about {expected:.0f} by now, saw none "
+        f"(evidence {nats:.1f} of {limit_nats:.1f} nats: {en or 'longest time reached'})."
+    )
+    return sentence_ja, sentence_en
+
+
+def _band(facts: Mapping[str, float], since: tuple[str, str], metric: tuple[str, str, str]) -> tuple[str, str]:
+    ja, en, unit = metric
+    value, low, high = facts["value"], facts["low"], facts["high"]
+    limits = [f"{v:g}" for v in (low, high) if np.isfinite(v)]
+    sides = [w for w, v in (("以下", low), ("以上", high)) if np.isfinite(v)]
+    between = "・".join(f"{v}{s}" for v, s in zip(limits, sides, strict=True))
+    minutes = facts["minutes"]
+    sentence_en = (
+        f"{en.capitalize()} outside its limits for about {minutes:.0f} min, since {since[1]}; last minute's mean "
+        f"{value:.0f} {unit} (limits {' and '.join(limits)})."
+    )
+    return (
+        f"{ja}が{since[0]}から{minutes:.0f}分ほど範囲外です。直近1分の平均は{value:.0f}（{between}で通知）。",
+        sentence_en,
+    )
+
+
+def _away(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, str]:
+    minutes, usual, limit = facts["minutes"], facts["usual_minutes"], facts["limit_minutes"]
+    sentence_ja = (
+        f"{since[0]}に離床してから{minutes:.0f}分、ベッドに戻っていません。"
+        f"ふだんは{usual:.0f}分ほどで戻ります（目安{limit:.0f}分）。"
+    )
+    sentence_en = (
+        f"Left the bed at {since[1]} and not back for {minutes:.0f} min; usually back within about {usual:.0f} min "
+        f"(limit {limit:.0f} min)."
+    )
+    return sentence_ja, sentence_en
+
+
+def _silent(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, str]:
+    minutes = facts["minutes"]
+    span = _span(minutes / 60)
+    if facts["offline"] > 0:
+        return (
+            f"センサーの接続が切れました（最後の通信は{since[0]}）。このセンサーでは見守れません。",
+            f"The sensor lost its connection (last heard {since[1]}). Nothing is known through it.",
+        )
+    return (
+        f"{since[0]}からセンサーの通信がありません（{span[0]}）。このセンサーでは見守れません。",
+        f"Nothing from this sensor for {span[1]}, since {since[1]}. Nothing is known through it.",
+    )

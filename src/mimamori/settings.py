@@ -1,0 +1,59 @@
+"""Settings of the process, from the environment only: addresses, keys, where data lies. Never in the content folders.
+
+May import nothing of mimamori. Secrets are never printed: `repr` hides them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What `mimamori run` needs to know beside the site's content."""
+
+    data: Path
+    broker: str = ""
+    broker_user: str = ""
+    broker_password: str = field(default="", repr=False)
+    ledger: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8080
+    twilio_account: str = ""
+    twilio_token: str = field(default="", repr=False)
+    twilio_from: str = ""
+    twilio_url: str = ""
+    public_url: str = ""
+
+
+VARIABLES: Mapping[str, str] = {
+    "MIMAMORI_DATA": "data",
+    "MIMAMORI_BROKER": "broker",
+    "MIMAMORI_BROKER_USER": "broker_user",
+    "MIMAMORI_BROKER_PASSWORD": "broker_password",
+    "MIMAMORI_LEDGER": "ledger",
+    "MIMAMORI_HOST": "host",
+    "MIMAMORI_PORT": "port",
+    "MIMAMORI_TWILIO_ACCOUNT": "twilio_account",
+    "MIMAMORI_TWILIO_TOKEN": "twilio_token",
+    "MIMAMORI_TWILIO_FROM": "twilio_from",
+    "MIMAMORI_TWILIO_URL": "twilio_url",
+    "MIMAMORI_PUBLIC_URL": "public_url",
+}
+
+
+def read_settings(environment: Mapping[str, str], *, data: Path) -> Settings:
+    """Settings of an environment; `data` is the folder used when MIMAMORI_DATA is not set. Raises ValueError."""
+    values: dict[str, object] = {"data": data}
+    for variable, name in VARIABLES.items():
+        if environment.get(variable):
+            values[name] = environment[variable]
+    values["data"] = Path(str(values["data"]))
+    try:
+        values["port"] = int(str(values.get("port", 8080)))
+    except ValueError:
+        msg = f"MIMAMORI_PORT is {values['port']!r}; write a number such as 8080"
+        raise ValueError(msg) from None
+    return Settings(**values)  # type: ignore[arg-type]

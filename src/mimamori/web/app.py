@@ -1,0 +1,199 @@
+"""Puts the web together: routes, streams, static files, and what is said when something is refused.
+
+May import everything in web. The wiring above gives the clock and the secret; nothing here reads either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from importlib.resources import files
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import mimamori
+from mimamori.model.notice import NoticeState
+from mimamori.web import api, pages
+from mimamori.web.desk import Change, Desk, queue_order, worst_first
+from mimamori.web.drawing import Drawing, cards, drawings, sounding
+from mimamori.web.guard import Caller, Gate, NotSignedIn, Refused, Web, web_of
+from mimamori.web.live import Encode, Live, LiveResponse
+from mimamori.web.records import Records
+from mimamori.web.shapes import change_shape
+from mimamori.web.sign_in import Door, WebSettings
+from mimamori.web.words import say
+
+_LOG = logging.getLogger(__name__)
+OUTBOX_LOOK_S = 1.0
+
+_SAFE_HEADERS = {
+    "content-security-policy": "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "frame-ancestors 'none'; form-action 'self'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+}
+
+
+def create_web(desk: Desk, records: Records, *, settings: WebSettings, clock: Callable[[], int]) -> FastAPI:
+    """The console and the API as an ASGI application.
+
+    clock: ns UTC of the real clock, also where the loop's runs faster: for sessions and the access log. Call
+    `desk.close()` before stopping the server, so that its open streams end.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(live.run()), asyncio.create_task(_follow_outbox(desk, records, live))]
+        yield
+        desk.close()
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    app = FastAPI(
+        title="Mimamori", version=mimamori.__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        description="Safety confirmation (安否確認), not a medical device. Sign in with a session cookie and the "
+        "X-CSRF-Token header, or with HTTP Basic: staff id and password.",
+    )  # fmt: skip
+    live = Live(desk)
+    app.state.web = Web(desk=desk, records=records, settings=settings, clock=clock, door=Door(records, settings))
+    app.state.live, app.state.drawings = live, drawings()
+    live.offer("json", _as_json)
+    for drawing in app.state.drawings.values():
+        for part in ("wall", "queue", "bar"):
+            live.offer(f"{part}.{drawing.lang}", _as_html(part, drawing, desk, records))
+    app.add_api_route("/api/v1/live", _json_stream, methods=["GET"], tags=["api"], response_class=Response)
+    app.include_router(api.router)
+    app.include_router(pages.router)
+    app.mount("/static", StaticFiles(directory=str(files("mimamori.web").joinpath("static"))), "static")
+    app.add_exception_handler(NotSignedIn, _sign_in_first)
+    app.add_exception_handler(Refused, _refuse)
+    app.add_exception_handler(OSError, _ledger_away)
+    app.add_exception_handler(HTTPException, _answer_error)
+    app.add_middleware(SafeHeaders)
+    return app
+
+
+async def _json_stream(
+    request: Request, caller: Annotated[Caller, Depends(Gate("watch", "live", "*"))], since: str = ""
+) -> Response:
+    """Server-sent events `change`, `beat` (every 2 s) and `out` (the session has ended).
+
+    `change` holds a ChangeShape: first everything, or what came after `since` or Last-Event-ID; then changes as they
+    happen, at most ten a second.
+    """
+    known = request.headers.get("last-event-id", since)
+    return LiveResponse(request.app.state.live, "json", web_of(request), caller, known)
+
+
+async def _as_json(change: Change) -> str:
+    return change_shape(change).model_dump_json()
+
+
+def _as_html(part: str, drawing: Drawing, desk: Desk, records: Records) -> Encode:
+    async def encode(change: Change) -> str:
+        view = change.view
+        order: list[str] = []
+        items: dict[str, str] = {}
+        if part == "wall":
+            order = [t.household for t in worst_first(view.tiles)]
+            items = {t.household: drawing.tile(t, view) for t in change.tiles}
+        elif part == "queue":
+            order = [a.id for a in queue_order(view.alerts)]
+            items = {c.alert.id: drawing.card(c, view) for c in await cards(desk, records, change.alerts)}
+        event: dict[str, Any] = {
+            "now": view.now // 1_000_000, "speed": view.speed, "order": order, "items": items,
+            "changed": [a.id for a in change.alerts], "homes": [t.household for t in change.tiles],
+            "bar": drawing.bar(view), "sound": sounding(view),
+        }  # fmt: skip
+        return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+
+    return encode
+
+
+async def _follow_outbox(desk: Desk, records: Records, live: Live) -> None:
+    """Cards tell what was sent: when that changes in the ledger, the alert counts as changed."""
+    before: dict[str, str] = {}
+    newest: Sequence[NoticeState] = ()
+    while not desk.closed:
+        await asyncio.sleep(OUTBOX_LOOK_S)
+        if not live.listened():
+            continue
+        now: dict[str, str] = {}
+        with suppress(OSError):  # a ledger that is away has its own light; look again in a second
+            newest = await records.notices(limit=200)
+        for state in newest:
+            now[state.notice.alert] = f"{now.get(state.notice.alert, '')}{state.notice.key}={state.status};"
+        desk.touch([alert for alert, told in now.items() if before.get(alert) != told])
+        before = now
+
+
+def _for_program(request: Request) -> bool:
+    return request.url.path.startswith("/api/")
+
+
+async def _sign_in_first(request: Request, _: Exception) -> Response:
+    if _for_program(request):
+        # a browser would answer the challenge with a window of its own: only programs get it
+        headers = {} if "sec-fetch-site" in request.headers else {"www-authenticate": 'Basic realm="mimamori"'}
+        return JSONResponse({"detail": "sign in first, or give a staff id and password"}, 401, headers)
+    back = f"{request.url.path}?{request.url.query}".rstrip("?") if request.method == "GET" else "/"
+    return RedirectResponse(f"/login?next={quote(back)}", 303)
+
+
+async def _refuse(request: Request, refusal: Exception) -> Response:
+    key = refusal.key if isinstance(refusal, Refused) else "refused.page"
+    if _for_program(request):
+        return JSONResponse({"detail": say("en", key), "detail_ja": say("ja", key)}, 403)
+    return pages.page(request, "refused", None, status=403, text=say(pages.drawing_of(request).lang, key))
+
+
+async def _ledger_away(request: Request, error: Exception) -> Response:
+    _LOG.error("the ledger did not answer (%s)", type(error).__name__)
+    if _for_program(request):
+        return JSONResponse({"detail": say("en", "refused.ledger"), "detail_ja": say("ja", "refused.ledger")}, 503)
+    text = say(pages.drawing_of(request).lang, "refused.ledger")
+    return pages.page(request, "refused", None, status=503, text=text)
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
+    if _for_program(request):
+        return JSONResponse({"detail": detail}, status)
+    text = say(pages.drawing_of(request).lang, "refused.page") if status == 404 else detail
+    return pages.page(request, "refused", None, status=status, text=text)
+
+
+class SafeHeaders:
+    """Every answer says what a browser may do with it; pages are never kept in a cache."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_safe(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _SAFE_HEADERS.items():
+                    headers[name] = value
+                keep = "no-cache" if scope["path"].startswith("/static/") else "no-store"
+                headers["cache-control"] = keep
+            await send(message)
+
+        await self._app(scope, receive, send_safe)

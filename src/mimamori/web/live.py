@@ -1,0 +1,176 @@
+"""The event stream: each change of the view is encoded once for all consoles that look at the same part.
+
+May import the desk, guard, shapes and drawing. Raw ASGI answers; never holds the loop: a slow console is dropped and
+catches up when it comes back with its last event's number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from mimamori.model.times import NEVER
+from mimamori.web.desk import Change, Desk
+from mimamori.web.guard import Caller, Web
+
+BEAT_S = 2.0  # a console that hears nothing for 5 s says so
+RECHECK = 15  # beats between two looks at whether the sign-in still holds
+_BACKLOG = 64
+
+_LOG = logging.getLogger(__name__)
+
+Encode = Callable[[Change], Awaitable[str]]
+"""A change as the JSON text of one event; awaited once for all who look at this part."""
+
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+@dataclass(slots=True, eq=False)
+class _Part:
+    """One way of looking at the view, and its listeners' queues. None in a queue ends the listener."""
+
+    encode: Encode
+    listeners: set[asyncio.Queue[bytes | None]] = field(default_factory=set)
+
+
+class Live:
+    """Fans changes out. `serve` is one console's connection; `run` is the one task that feeds them all."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.failures = 0
+        self._parts: dict[str, _Part] = {}
+        self._life = f"{id(self):x}"  # numbers from another life of the service mean nothing in this one
+
+    def listened(self) -> bool:
+        """Whether any console is connected."""
+        return any(part.listeners for part in self._parts.values())
+
+    def offer(self, name: str, encode: Encode) -> None:
+        """Add a part."""
+        self._parts[name] = _Part(encode)
+
+    async def run(self) -> None:
+        """Feed every listener until the desk is closed."""
+        async for change in self._desk.subscribe(self._desk.seq):
+            for part in self._parts.values():
+                if part.listeners:
+                    message = await self._message(part, change)
+                    for queue in part.listeners:
+                        _put(queue, message)
+        for part in self._parts.values():
+            for queue in part.listeners:
+                _put(queue, None)
+
+    async def _message(self, part: _Part, change: Change) -> bytes | None:
+        try:
+            return self._event(change, await part.encode(change))
+        except OSError as error:  # the ledger is away: end these listeners, whose consoles then say that they are lost
+            self.failures += 1
+            _LOG.warning("live: a part could not be drawn (%s)", type(error).__name__)
+            return None
+
+    async def serve(self, name: str, *, web: Web, caller: Caller, since: str, receive: Receive, send: Send) -> None:
+        """Answer one connection: what it missed, then changes as they come, and a beat every 2 s."""
+        part = self._parts[name]
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue(_BACKLOG)
+        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        part.listeners.add(queue)
+        gone = asyncio.create_task(_gone(receive, queue))
+        try:
+            first = self._desk.changes(self._known(since))
+            await _write(send, self._event(first, await part.encode(first)))
+            await self._feed(queue, web, caller, send)
+        except OSError:
+            return  # the console went away in the middle of a message
+        finally:
+            part.listeners.discard(queue)
+            gone.cancel()
+        with suppress(OSError):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _feed(self, queue: asyncio.Queue[bytes | None], web: Web, caller: Caller, send: Send) -> None:
+        beats = 0
+        message: bytes | None = b": hello\n\n"
+        beat_due = asyncio.get_running_loop().time() + BEAT_S
+        while message is not None and not self._desk.closed:
+            try:
+                async with asyncio.timeout_at(beat_due):
+                    message = await queue.get()
+            except TimeoutError:
+                beat_due += BEAT_S
+                beats += 1
+                if beats % RECHECK == 0 and not await _still(web, caller):
+                    await _write(send, b"event: out\ndata: {}\n\n")
+                    return
+                message = self._beat()
+            if message is not None:
+                await _write(send, message)
+
+    def _event(self, change: Change, body: str) -> bytes:
+        return f"id: {self._life}.{change.seq}\nevent: change\ndata: {body}\n\n".encode()
+
+    def _beat(self) -> bytes:
+        view = self._desk.view
+        now = None if view.now == NEVER else view.now // 1_000_000
+        body = json.dumps({"now": now, "speed": view.speed, "ticks": self._desk.ticks})
+        return f"event: beat\ndata: {body}\n\n".encode()
+
+    def mark(self) -> str:
+        """The number that a page drawn now carries, to be told only what comes after it."""
+        return f"{self._life}.{self._desk.seq}"
+
+    def _known(self, since: str) -> int:
+        life, _, number = since.partition(".")
+        return int(number) if life == self._life and number.isdecimal() else 0
+
+
+def _put(queue: asyncio.Queue[bytes | None], message: bytes | None) -> None:
+    """Queue a message; a console that does not keep up is ended, and comes back for what it missed."""
+    if queue.full():
+        while not queue.empty():
+            queue.get_nowait()
+        message = None
+    queue.put_nowait(message)
+
+
+async def _gone(receive: Receive, queue: asyncio.Queue[bytes | None]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    _put(queue, None)
+
+
+async def _write(send: Send, message: bytes) -> None:
+    await send({"type": "http.response.body", "body": message, "more_body": True})
+
+
+async def _still(web: Web, caller: Caller) -> bool:
+    if not caller.token:
+        person = await web.records.staff(caller.staff.id)
+        return person is not None and person.active
+    return await web.door.holder(caller.token, web.clock()) is not None
+
+
+class LiveResponse(Response):
+    """One console's connection, as what a route returns."""
+
+    def __init__(self, live: Live, name: str, web: Web, caller: Caller, since: str) -> None:
+        super().__init__()
+        self._live, self._name, self._web, self._caller, self._since = live, name, web, caller, since
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del scope
+        await self._live.serve(
+            self._name, web=self._web, caller=self._caller, since=self._since, receive=receive, send=send
+        )

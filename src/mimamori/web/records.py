@@ -1,0 +1,42 @@
+"""What the web needs of the ledger, as a Protocol; the records that go in and out of it are the store's.
+
+May import model and the store's records only. No I/O here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from mimamori.model.alert import AlertEvent
+from mimamori.model.notice import NoticeState
+from mimamori.model.readings import Rejected
+from mimamori.store.records import Access, Resident, Role, Session, Staff
+
+__all__ = ["Access", "Records", "Resident", "Role", "Session", "Staff"]
+
+
+class Records(Protocol):
+    """The ledger as the web sees it."""
+
+    async def staff(self, id: str) -> Staff | None: ...  # noqa: A002 - the ledger's own name
+
+    async def add_session(self, session: Session) -> None: ...
+
+    async def session(self, token_hash: str, now: int) -> Staff | None: ...
+
+    async def end_session(self, token_hash: str) -> None: ...
+
+    async def accesses(self, *, whose: str | None = None, limit: int = 200) -> Sequence[Access]: ...
+
+    async def log_access(self, access: Access) -> None: ...
+
+    async def alert_events(self, *, alert: str) -> Sequence[AlertEvent]: ...
+
+    async def notices(self, *, alert: str | None = None, limit: int = 200) -> Sequence[NoticeState]: ...
+
+    async def residents(self) -> Sequence[Resident]: ...
+
+    async def quarantined(self, limit: int) -> Sequence[Rejected]: ...
+
+    async def quarantine_counts(self) -> Mapping[str, int]: ...

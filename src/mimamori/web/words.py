@@ -1,0 +1,74 @@
+"""The console's texts in both languages: the catalogue, and times and numbers in words.
+
+May import model only. Reads its own catalogue file once; never a clock.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND, to_datetime
+
+Lang = Literal["ja", "en"]
+LANGS: tuple[Lang, ...] = ("ja", "en")
+_DAYS = ("月火水木金土日", ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"))
+
+
+@cache
+def catalogue() -> Mapping[str, Mapping[str, str]]:
+    """Every text by dotted key: {"wall.title": {"ja": ..., "en": ...}}."""
+    tables = tomllib.loads(files("mimamori.web").joinpath("catalogue.toml").read_text("utf-8"))
+    return {f"{part}.{name}": text for part, texts in tables.items() for name, text in texts.items()}
+
+
+def say(lang: Lang, key: str, **values: object) -> str:
+    """The text of a key with its places filled. Raises KeyError for an unknown key."""
+    return catalogue()[key][lang].format(**values)
+
+
+def say_or(lang: Lang, part: str, name: str) -> str:
+    """The text for a name that content or code elsewhere invented, or the name itself."""
+    text = catalogue().get(f"{part}.{name}")
+    return text[lang] if text else name
+
+
+def span(lang: Lang, length: int) -> str:
+    """A length of time in one short word: 42 s -> "42秒"; 95 min -> "1時間35分"; NEVER-safe callers only."""
+    length = max(0, length)
+    if length < MINUTE:
+        return say(lang, "time.seconds", n=length // SECOND)
+    if length < HOUR:
+        return say(lang, "time.minutes", n=length // MINUTE)
+    if length < DAY:
+        return say(lang, "time.hours", n=length // HOUR, m=length % HOUR // MINUTE)
+    return say(lang, "time.days", n=length // DAY)
+
+
+def ago(lang: Lang, at: int, now: int) -> str:
+    """How long ago, or a dash for what never was."""
+    return "—" if NEVER in {at, now} else say(lang, "time.ago", span=span(lang, now - at))
+
+
+def clock(lang: Lang, at: int, zone: str, now: int = NEVER) -> str:
+    """Local time to the minute; with the day when it is not today's."""
+    if at == NEVER:
+        return "—"
+    moment = to_datetime(at, zone)
+    if now != NEVER and to_datetime(now, zone).date() == moment.date():
+        return f"{moment:%H:%M}"
+    day = _DAYS[LANGS.index(lang)][moment.weekday()]
+    return f"{moment.month}/{moment.day}({day}) {moment:%H:%M}" if lang == "ja" else f"{day} {moment:%d %b %H:%M}"
+
+
+def number(value: float | str) -> str:
+    """A figure to three digits or so, a dash for NaN, and text as it is."""
+    if isinstance(value, str):
+        return value
+    if math.isnan(value):
+        return "—"
+    return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.1f}"

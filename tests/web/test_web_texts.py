@@ -1,0 +1,93 @@
+"""One catalogue: nothing missing, nothing unused, nothing written past it."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from typing import get_args
+
+import pytest
+
+from mimamori.model.alert import Category, EventKind, Outcome, Priority
+from mimamori.model.notice import Channel, NoticeKind, Status
+from mimamori.model.readings import RejectReason
+from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND, parse_instant
+from mimamori.rules import away, band, evidence, silent
+from mimamori.store.records import Role
+from mimamori.web.desk import Doing, TileState
+from mimamori.web.words import LANGS, ago, catalogue, clock, number, span
+
+WEB = files("mimamori.web")
+TEMPLATES = sorted((p.name, p.read_text("utf-8")) for p in WEB.joinpath("templates").iterdir())
+CODE = [
+    p.read_text("utf-8") for f in (WEB, WEB.joinpath("static")) for p in f.iterdir() if p.name.endswith((".py", ".js"))
+]
+PARTS = {
+    "state": TileState, "doing": Doing, "doing-short": Doing, "priority": Priority, "outcome": Outcome,
+    "event": EventKind, "channel": Channel, "status": Status, "kind": NoticeKind, "role": Role, "category": Category,
+    "reject": RejectReason,
+}  # fmt: skip
+NAMED_ELSEWHERE = {"evidence", "count", "by", "unit"}  # names come from rules, the loop and sensors
+
+
+@pytest.mark.parametrize("key", sorted(catalogue()))
+def test_both_languages_with_the_same_places(key: str) -> None:
+    text = catalogue()[key]
+    assert set(text) == set(LANGS)
+    assert key == "unit.one" or all(text.values())
+    assert len({frozenset(re.findall(r"\{(\w+)\}", t)) for t in text.values()}) == 1
+
+
+def test_every_word_of_the_model_has_a_text() -> None:
+    missing = [
+        f"{part}.{w}" for part, kind in PARTS.items() for w in get_args(kind) if f"{part}.{w}" not in catalogue()
+    ]
+    assert missing == []
+
+
+def test_every_number_a_rule_gives_has_a_text() -> None:
+    names = {"score", *away.FACTS, *band.FACTS, *evidence.FACTS, *silent.FACTS}
+    assert {f"evidence.{name}" for name in names} - set(catalogue()) == set()
+
+
+def used() -> set[str]:
+    keys: set[str] = set()
+    for text in [t for _, t in TEMPLATES] + CODE:
+        keys |= {k for k in re.findall(r"[\"'`]([a-z-]+\.[a-z-]+)[\"'`]", text) if k.split(".")[0] in parts()}
+    return keys
+
+
+def parts() -> set[str]:
+    return {key.split(".")[0] for key in catalogue()}
+
+
+def test_every_key_in_use_exists() -> None:
+    files_ = {k for k in used() if k.split(".")[1] in {"html", "js", "css", "toml", "svg"}}
+    assert used() - files_ - set(catalogue()) == set()
+
+
+def test_no_text_is_left_over() -> None:
+    built = set(PARTS) | NAMED_ELSEWHERE | {"site", "act"}
+    left = {k for k in catalogue() if k not in used() and k.split(".")[0] not in built}
+    assert left == set()
+
+
+@pytest.mark.parametrize(("name", "text"), TEMPLATES, ids=[n for n, _ in TEMPLATES])
+def test_no_template_holds_words_of_its_own(name: str, text: str) -> None:
+    text = re.sub(r"\{% block kind %\}.*?\{% endblock %\}", "", text)  # a class of the style sheet
+    bare = re.sub(r"\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}", "", text, flags=re.DOTALL)
+    said = re.findall(r"(?:aria-label|placeholder|title|alt)=\"([^\"]*)\"", bare)
+    nodes = re.sub(r"<[^>]*>", "\n", bare)
+    assert [s for s in [*said, *nodes.split("\n")] if re.search(r"[^\W\d_]", s)] == []
+
+
+def test_spans_and_times_in_words() -> None:
+    assert [span("ja", s) for s in (0, 42 * SECOND, 5 * MINUTE, 95 * MINUTE, 3 * DAY + HOUR)] == [
+        "0秒", "42秒", "5分", "1時間35分", "3日",
+    ]  # fmt: skip
+    assert ago("en", 0, 2 * MINUTE) == "2 min ago"
+    assert ago("ja", NEVER, 1) == "—"
+    at = parse_instant("2026-11-23T06:40:05+09:00")
+    assert clock("ja", at, "Asia/Tokyo", at + HOUR) == "06:40"
+    assert clock("ja", at, "Asia/Tokyo", at + DAY) == "11/23(月) 06:40"
+    assert [number(v) for v in (16.7, 0.0, 123.4, float("nan"), "05:10")] == ["16.7", "0", "123", "—", "05:10"]

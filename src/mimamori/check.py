@@ -36,7 +36,12 @@ def check_examples(site: Site) -> tuple[int, list[ContentError]]:
             except ValueError as error:
                 wrong = [str(error)]
             errors += [
-                ContentError(f"rules/{rule.name}.toml", f"example.{i}", f'"{example.name}": {text}', "mend the rule or the example")
+                ContentError(
+                    f"rules/{rule.name}.toml",
+                    f"example.{i}",
+                    f'"{example.name}": {text}',
+                    "mend the rule or the example",
+                )
                 for text in wrong
             ]
     return count, errors

@@ -15,6 +15,7 @@ def progress(what: str, total: int, unit: str) -> Iterator[tqdm[None]]:
     terminal = sys.stderr.isatty()
     with tqdm(
         total=total, desc=what, unit=unit, unit_scale=True, mininterval=0.1 if terminal else 60,
-        delay=0 if terminal else 5, ncols=None if terminal else 78, ascii=None if terminal else True, leave=terminal, file=sys.stderr,
+        delay=0 if terminal else 5, ncols=None if terminal else 78, ascii=None if terminal else True,
+        leave=terminal, file=sys.stderr,
     ) as bar:  # fmt: skip
         yield bar

@@ -68,12 +68,15 @@ class FindingBatch:
 
 
 def no_findings() -> FindingBatch:
-    """The empty batch."""
-    return FindingBatch(
-        home=np.empty(0, np.int32), device=np.empty(0, np.int32), rule=np.empty(0, np.int16),
-        verdict=np.empty(0, np.int8), level=np.empty(0, np.int8), since=np.empty(0, np.int64),
-        at=np.empty(0, np.int64), score=np.empty(0, np.float32), facts=np.empty((0, FACTS), np.float64),
-    )  # fmt: skip
+    """The empty batch, always the same one: its arrays have no row to write to."""
+    return _NONE
+
+
+_NONE = FindingBatch(
+    home=np.empty(0, np.int32), device=np.empty(0, np.int32), rule=np.empty(0, np.int16),
+    verdict=np.empty(0, np.int8), level=np.empty(0, np.int8), since=np.empty(0, np.int64),
+    at=np.empty(0, np.int64), score=np.empty(0, np.float32), facts=np.empty((0, FACTS), np.float64),
+)  # fmt: skip
 
 
 def concat_findings(parts: list[FindingBatch]) -> FindingBatch:

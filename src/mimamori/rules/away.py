@@ -61,6 +61,8 @@ class AwayDetector:
         came = (bed > 0) & (left != NEVER)
         self._learn(np.flatnonzero(came & (level == Level.NONE)))
         left[came] = NEVER
+        # Moving about long after leaving the bed is being up, not lying on the way back from the toilet.
+        left[(left != NEVER) & (c["last_sign"] - np.where(left == NEVER, 0, left) >= self._spec.shortest_limit)] = NEVER
         before[:] = bed
         known = (bed == bed) & ~self._silent()  # noqa: PLR0124 - NaN: never told
         absent = np.where(left == NEVER, 0, at - np.where(left == NEVER, at, left))

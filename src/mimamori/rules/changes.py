@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FACTS, FindingBatch, Level, Verdict
+from mimamori.model.findings import FACTS, FindingBatch, Level, Verdict, no_findings
 from mimamori.model.times import Nanos
 
 LEVELS = {"low": Level.LOW, "medium": Level.MEDIUM, "high": Level.HIGH}
@@ -25,6 +25,8 @@ def changed(
     All arrays (n,): one row a household, or one a device when `home` gives each device's household row.
     """
     rows = np.flatnonzero((verdict != old[0]) | (level != old[1]))
+    if not len(rows):  # nearly every minute of nearly every rule
+        return no_findings()
     old[0][rows] = verdict[rows]
     old[1][rows] = level[rows]
     return findings_of(rows, rule=rule, verdict=verdict, level=level, since=since, score=score, facts=facts,

@@ -1,6 +1,6 @@
 """The engine: applies cells of readings and evaluates every rule on a fixed grid of time. Pure and in place.
 
-May import model and rules. `step` buffers the readings of the second that is not over yet, so that cutting the stream
+May import model and rules. `step` buffers the readings of the cell that is not over yet, so that cutting the stream
 anywhere gives bit-equal state, and evaluates a grid point only once `now` has passed it.
 """
 
@@ -94,7 +94,7 @@ class Engine:
         begin = 0
         for end in ends.tolist():
             at = int(cells[begin])
-            if at >= now:  # this second may still bring more
+            if at >= now:  # this cell may still bring more
                 break
             found += self._evaluate_before(at)
             self._latest.apply(waiting.take(slice(begin, end)), at)
@@ -122,6 +122,18 @@ class Engine:
     def _idle(self, detector: Detector) -> bool:
         """A rule about a metric that no household has ever sent has nothing to say."""
         return detector.metric is not None and not bool((self._columns["taken"][detector.metric] != NEVER).any())
+
+    def resume(self, now: int) -> None:
+        """Go on after a time in which nobody watched, up to `now` (ns): it was not quiet, it was unknown.
+
+        No grid point of it is judged, and no device is called silent for not having been heard in it.
+        """
+        if self._evaluated == NEVER or now <= self._evaluated + GRID:
+            return
+        point = (now - 1) // GRID * GRID
+        heard = self._columns["heard"]
+        heard[heard != NEVER] += point - self._evaluated
+        self._evaluated = point
 
     def current(self) -> FindingBatch:
         """The full picture at the last grid point, for recovery: edge for flow, level for repair."""

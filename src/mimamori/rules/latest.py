@@ -18,6 +18,7 @@ from mimamori.rules.columns import Column, Columns
 from mimamori.rules.spec import SIGNS
 
 MOTION, BED, DOOR, POWER, BUTTON = range(len(SIGNS))
+CELL = 10 * SECOND  # readings are folded in so much at a time; rules look once a minute anyway
 LONE_WINDOW = HOUR  # two signs of life within it, apart, end an outing; a single one may be a chattering mat
 LONE_APART = 5 * MINUTE
 PERIOD_FADES = 0.02  # a device's longest pause is remembered for fifty times its length
@@ -38,7 +39,7 @@ def latest_columns(metrics: int) -> list[Column]:
         Column("out", "?", 0, "left by the door and not come back"),
         Column("lone", "i8", NEVER, "ns, a single sign inside while out"),
         Column("device_home", "i4", -1, "household row", axis="device"),
-        Column("heard", "i8", NEVER, "ns, whole seconds", axis="device"),
+        Column("heard", "i8", NEVER, "ns, ends of cells", axis="device"),
         Column("period", "i8", 0, "ns, longest recent pause", axis="device"),
         Column("offline", "?", 0, "the broker's will said so", axis="device"),
         Column("beats", "?", 0, "has sent a heartbeat", axis="device"),
@@ -69,7 +70,7 @@ class Latest:
         self._level = np.array([metrics[m].nature == "level" for m in range(len(metrics))])
 
     def apply(self, cell: ReadingBatch, at: int) -> None:
-        """Fold one cell in. cell: canonical order, all got in (at - 1 s, at]; at: ns, whole second.
+        """Fold one cell in. cell: canonical order, all got in (at - CELL, at]; at: ns, end of the cell.
 
         Back-fill (HISTORICAL) is history, not news: it changes nothing here.
         """
@@ -202,5 +203,5 @@ class Shared:
 
 
 def cell_of(got: NDArray[np.int64]) -> NDArray[np.int64]:
-    """End of the one-second cell that each arrival lies in: (n,) int64 ns; got in (at - 1 s, at]."""
-    return -(-got // SECOND) * SECOND
+    """End of the cell that each arrival lies in: (n,) int64 ns; got in (at - CELL, at]."""
+    return -(-got // CELL) * CELL

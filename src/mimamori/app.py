@@ -1,0 +1,215 @@
+"""The wiring: one straight function that opens every part in order, runs the loop, and closes them in reverse.
+
+May import everything below. Not split further, since each step needs what the steps before it made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import secrets
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, nullcontext
+from pathlib import Path
+
+import numpy as np
+import uvicorn
+
+from mimamori.alerts.book import Book
+from mimamori.alerts.group import recall
+from mimamori.alerts.plan import Person
+from mimamori.loop import Loop
+from mimamori.model.homes import Homes
+from mimamori.model.notice import Channel
+from mimamori.model.times import DAY, HOUR, NEVER
+from mimamori.notify.outbox import Outbox, Sender
+from mimamori.notify.page import Page
+from mimamori.notify.sms import TwilioSms
+from mimamori.rules.engine import FORMAT, Engine
+from mimamori.sensors.collector import Collector
+from mimamori.sensors.decode import Decoder
+from mimamori.sensors.profile import topic_filters
+from mimamori.settings import Settings
+from mimamori.site import Site
+from mimamori.store.embedded import EmbeddedReadings
+from mimamori.store.ledger import Ledger
+from mimamori.store.readings import ReadingStore
+from mimamori.store.records import EngineMark
+from mimamori.stream.clock import Clock, wall
+from mimamori.web.app import create_web
+from mimamori.web.desk import Desk
+from mimamori.web.sign_in import WebSettings
+
+log = logging.getLogger(__name__)
+CATCH_UP = 2 * HOUR  # readings stored before the last snapshot may still be in an unsealed log: look this far back
+HISTORY = 2000
+
+Prepare = Callable[[Ledger, Homes, Engine, Clock], Awaitable[None]]
+
+
+async def serve(
+    site: Site,
+    settings: Settings,
+    *,
+    clock: Clock,
+    stop: asyncio.Event,
+    prepare: Prepare | None = None,
+    with_loop: Callable[[Loop], Awaitable[None]] | None = None,
+) -> None:
+    """Run the service until `stop` is set.
+
+    prepare: called before the loop begins (the demo teaches the engine there). with_loop: a task beside the loop, ended
+    with it. Raises OSError when a port or the data folder cannot be had.
+    """
+    settings.data.mkdir(parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        ledger = await Ledger.open(settings.ledger or f"sqlite:///{(settings.data / 'ledger.sqlite').resolve()}")
+        stack.push_async_callback(ledger.close)
+        homes = Homes()
+        for device in await ledger.devices():
+            homes.add_device(device.household, device.device, device.profile)
+        readings = await EmbeddedReadings.open(settings.data / "readings", homes=homes, metrics=site.metrics)
+        stack.push_async_callback(readings.close)
+        desk = Desk(ledger)
+        server = _web_server(desk, ledger, settings)
+        serving = asyncio.create_task(server.serve(), name="web")
+        stack.push_async_callback(_end_web, desk, server, serving)
+
+        engine = Engine(homes, site.rules, site.metrics, site.zone)
+        book = Book(site.rule_infos, site.alerts)
+        mark = await ledger.engine_mark()
+        now = clock.now()
+        book.restore(await ledger.alert_events(since=NEVER if mark is None else now - 30 * DAY))
+        if mark is not None:
+            await _restore(engine, mark, readings, site, now)
+        if prepare is not None:
+            await prepare(ledger, homes, engine, clock)
+            now = clock.now()
+        residents = {r.household: r for r in await ledger.residents()}
+        people = {
+            s.id: Person(id=s.id, role=s.role, phone=s.phone, email=s.email)
+            for s in await ledger.all_staff()
+            if s.active
+        }
+        senders = _senders(settings, stack)
+        collector = await stack.enter_async_context(
+            Collector(
+                url=settings.broker, client_id="mimamori-collector", clock=clock.now,
+                username=settings.broker_user or None, password=settings.broker_password or None,
+                topics=topic_filters(site.profiles),
+            )
+        )  # fmt: skip
+        loop = Loop(
+            site=site, clock=clock, homes=homes, readings=readings, ledger=ledger, collector=collector,
+            decoder=Decoder(homes, site.metrics, site.profiles), engine=engine, book=book,
+            history=recall(reversed(await ledger.notices(limit=HISTORY)), now), outbox=Outbox(ledger, senders),
+            desk=desk, people=people, residents=residents,
+        )  # fmt: skip
+        tasks = [asyncio.create_task(loop.send(stop), name="outbox")]
+        if with_loop is not None:
+            tasks.append(asyncio.create_task(_ends_with(with_loop(loop), stop), name="beside"))
+        running = asyncio.create_task(loop.run(stop), name="loop")
+        try:
+            await asyncio.wait([running, serving, *tasks[1:]], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.set()
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(running, *tasks, return_exceptions=True)
+        for result in ended:
+            if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+                raise result
+
+
+async def _ends_with(work: Awaitable[None], stop: asyncio.Event) -> None:
+    """Work beside the loop; when it ends by itself the service goes on until it is stopped."""
+    await work
+    await stop.wait()
+
+
+def _web_server(desk: Desk, ledger: Ledger, settings: Settings) -> uvicorn.Server:
+    web = create_web(
+        desk, ledger,
+        settings=WebSettings(
+            secret=_secret(settings.data / "web-secret"), secure=settings.host not in {"127.0.0.1", "::1"}
+        ),
+        clock=wall,
+    )  # fmt: skip
+    config = uvicorn.Config(
+        web, host=settings.host, port=settings.port, log_level="warning", lifespan="on", timeout_graceful_shutdown=2
+    )
+    server = uvicorn.Server(config)
+    server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]  # the wiring stops it, in its order
+    return server
+
+
+async def _end_web(desk: Desk, server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    desk.close()
+    server.should_exit = True
+    await asyncio.gather(serving, return_exceptions=True)
+
+
+def _secret(path: Path) -> bytes:
+    """The secret that signs form tokens; made once, readable by the service's user only."""
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_bytes(secrets.token_bytes(32))
+    return path.read_bytes()
+
+
+def _senders(settings: Settings, stack: AsyncExitStack) -> dict[Channel, Sender]:
+    page = Page("outbox")
+    senders: dict[Channel, Sender] = {"console": Page("console"), "sms": page, "voice": page, "email": page}
+    if settings.twilio_account:
+        sms = TwilioSms(
+            account=settings.twilio_account, token=settings.twilio_token, sender=settings.twilio_from,
+            base_url=settings.twilio_url,
+        )  # fmt: skip
+        stack.push_async_callback(sms.close)
+        senders["sms"] = sms
+    return senders
+
+
+async def _restore(engine: Engine, mark: EngineMark, readings: ReadingStore, site: Site, now: int) -> None:
+    """The engine as it was, then the readings stored since, then on from here: downtime is not quiet time."""
+    if mark.digest != site.digest or mark.version != FORMAT:
+        log.warning("the rules have changed since the last snapshot: habits are learned anew")
+        return
+    with np.load(io.BytesIO(mark.blob)) as saved:
+        try:
+            engine.restore(dict(saved))
+        except ValueError as error:
+            log.warning("snapshot not used: %s", error)
+            return
+    async for batch in readings.scan_all(mark.at - CATCH_UP, now):
+        fresh = batch.take(batch.got > mark.at)
+        if len(fresh):
+            engine.step(fresh, int(fresh.got[-1]))
+    engine.resume(now)
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Ctrl-C and SIGTERM end the service in order, within a few seconds; further ones change nothing."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+
+
+async def write_status(path: Path, loop: Loop) -> None:
+    """The counts as JSON in a file, every second, replaced whole so that a reader never sees half of it."""
+    fresh = path.with_name(path.name + ".new")
+    while True:
+        view = loop.desk.view
+        status = {"now": view.now, "households": len(view.tiles), "speed": view.speed, **loop.counts}
+        for name in ("readings", "ticks", "alerts", "notices"):
+            status.setdefault(name, 0)
+        await asyncio.to_thread(_replace, fresh, path, json.dumps(status))
+        await asyncio.sleep(1.0)
+
+
+def _replace(fresh: Path, path: Path, text: str) -> None:
+    fresh.write_text(text + "\n")
+    fresh.replace(path)

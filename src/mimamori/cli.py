@@ -1,0 +1,196 @@
+"""The command line: parses arguments, calls what does the work, prints errors that name place and mend.
+
+Exit status: 0 well, 1 something in the input is wrong (content, file, broker), 2 the command was not understood.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+import mimamori
+from mimamori.app import serve, stop_on_signals
+from mimamori.check import check_examples
+from mimamori.demo import DemoOptions, run_demo
+from mimamori.model.times import parse_duration, parse_instant
+from mimamori.replay import replay as replay_file
+from mimamori.replay import write_lines
+from mimamori.settings import read_settings
+from mimamori.simulate import publish_days, write_days
+from mimamori.site import Site, SiteError, copy_content, load_site
+from mimamori.stream.clock import Clock
+
+_EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+_NEW = click.Path(dir_okay=False, path_type=Path)
+
+
+def _site_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--site",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder of the four content folders.",
+    )(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(mimamori.__version__, prog_name="mimamori")
+def main() -> None:
+    """Mimamori: remote watch for old people who live alone. 安否確認であり、医療機器ではありません。"""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """What can go wrong with the outside becomes one line on standard error and exit status 1."""
+    try:
+        yield
+    except SiteError as error:
+        for mistake in error.errors:
+            click.echo(str(mistake), err=True)
+        click.echo(f"{len(error.errors)} mistake(s) in {error.folder}; nothing was started", err=True)
+        raise SystemExit(1) from None
+    except (OSError, ValueError) as error:
+        click.echo(f"mimamori: {error}", err=True)
+        raise SystemExit(1) from None
+
+
+def _load(site: Path | None) -> Site:
+    loaded = load_site(site)
+    click.echo(f"content: {loaded.folder} (found by: {loaded.found_by})", err=True)
+    return loaded
+
+
+@main.command()
+@_site_option
+@click.option("--households", default=12, show_default=True, type=click.IntRange(1, 5000), help="How many to simulate.")
+@click.option("--speed", default=60.0, show_default=True, type=click.FloatRange(1, 1000), help="Times as fast as life.")
+@click.option("--seed", default=1, show_default=True, help="Same seed, same lives.")
+@click.option("--port", default=8080, show_default=True, help="Of the console on 127.0.0.1.")
+@click.option("--json-status", type=_NEW, help="Write the counts into this file every second.")
+@click.option(
+    "--data", type=click.Path(file_okay=False, path_type=Path), help="Keep the data here (default: thrown away)."
+)
+def demo(  # noqa: PLR0917
+    site: Path | None, households: int, speed: float, seed: int, port: int, json_status: Path | None, data: Path | None
+) -> None:
+    """Everything on embedded defaults, with simulated households on a sped-up clock."""
+    with _plainly():
+        options = DemoOptions(
+            households=households, speed=speed, seed=seed, port=port, json_status=json_status, data=data
+        )
+        run_demo(load_site(site), options)
+
+
+@main.command()
+@_site_option
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path("data"), show_default=True,
+              help="Folder for readings and ledger (MIMAMORI_DATA goes before it).")  # fmt: skip
+def run(site: Path | None, data: Path) -> None:
+    """The service for a site, against the broker of MIMAMORI_BROKER (mqtt:// or mqtts://).
+
+    MIMAMORI_BROKER_USER and MIMAMORI_BROKER_PASSWORD give the log-in. README lists all settings.
+    """
+    with _plainly():
+        settings = read_settings(os.environ, data=data)
+        if not settings.broker:
+            msg = "MIMAMORI_BROKER is not set; write its URL, such as mqtt://127.0.0.1:1883"
+            raise ValueError(msg)
+        loaded = _load(site)
+
+        async def until_stopped() -> None:
+            stop = asyncio.Event()
+            stop_on_signals(stop)
+            click.echo(f"console: http://{settings.host}:{settings.port}", err=True)
+            await serve(loaded, settings, clock=Clock(), stop=stop)
+
+        asyncio.run(until_stopped())
+
+
+@main.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def init(folder: Path) -> None:
+    """Copy the packaged content into FOLDER, to edit."""
+    with _plainly():
+        for copied in copy_content(folder):
+            click.echo(f"made {copied}")
+        click.echo(f"edit the files, then: mimamori check --site {folder}")
+
+
+@main.command()
+@_site_option
+def check(site: Path | None) -> None:
+    """Load and cross-check the content and run every rule's [[example]]; all mistakes at once."""
+    with _plainly():
+        loaded = _load(site)
+        count, errors = check_examples(loaded)
+        for error in errors:
+            click.echo(str(error), err=True)
+        if errors:
+            raise SystemExit(1)
+        click.echo(
+            f"{len(loaded.rules)} rules, {count} examples, {len(loaded.profiles)} profiles, "
+            f"{len(loaded.scene.personas)} personas: no mistakes (digest {loaded.digest[:12]})"
+        )
+
+
+@main.command()
+@click.argument("file", type=_EXISTING)
+@click.option("--alerts", required=True, type=_NEW, help="Alert lines (JSON, one a line) are written here.")
+@_site_option
+def replay(file: Path, alerts: Path, site: Path | None) -> None:
+    """A reading FILE (CSV, CSV.gz or Parquet) through the same loop, as fast as it goes; no notices leave."""
+    with _plainly():
+        loaded = _load(site)
+        result = replay_file(file, loaded)
+        with alerts.open("w", encoding="utf-8") as out:
+            write_lines(result, out)
+        for rejected in result.rejected[:20]:
+            click.echo(f"set aside {rejected.place}: {rejected.reason}; {rejected.mend}", err=True)
+        told = ", ".join(f"{rule} {n}" for rule, n in sorted(result.alerts.items())) or "none"
+        click.echo(
+            f"{result.readings} readings of {result.households} households, {result.set_aside} rows set aside; "
+            f"alerts: {told}"
+        )
+
+
+@main.command()
+@_site_option
+@click.option("--households", default=12, show_default=True, type=click.IntRange(1, 100_000))
+@click.option("--days", default=30, show_default=True, type=click.IntRange(1, 3660))
+@click.option(
+    "--start", default="2026-01-01T00:00:00+09:00", show_default=True, help="First moment, ISO 8601 with an offset."
+)
+@click.option("--seed", default=1, show_default=True, help="Same seed, same bytes.")
+@click.option("--bed-every", default=None, help='Cadence of the bed sensors, such as "60s".')
+@click.option("--out", type=_NEW, help="Write a reading file (.csv, .csv.gz, .parquet).")
+@click.option("--truth", type=_NEW, help="Write what befell whom (CSV); without it nothing befalls anybody.")
+@click.option("--broker", help="Publish to this broker instead (mqtt:// or mqtts://), as devices would.")
+@click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(1, 10_000), help="With --broker.")
+def simulate(**options: Any) -> None:
+    """Simulated households: into a reading file, or onto a broker as their devices would publish."""
+    with _plainly():
+        if (options["out"] is None) == (options["broker"] is None):
+            msg = "say where to: either --out FILE or --broker URL"
+            raise click.UsageError(msg)
+        site = _load(options["site"])
+        chosen = {
+            "count": options["households"], "seed": options["seed"],
+            "bed_every": parse_duration(options["bed_every"]) if options["bed_every"] else None,
+            "start": parse_instant(options["start"]), "days": options["days"],
+        }  # fmt: skip
+        if options["out"] is not None:
+            count = write_days(site, options["out"], options["truth"], **chosen)
+            click.echo(f"{count} readings in {options['out']}")
+        else:
+            asyncio.run(publish_days(site, options["broker"], os.environ, speed=options["speed"], **chosen))
+
+
+if __name__ == "__main__":
+    main()

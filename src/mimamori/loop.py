@@ -1,0 +1,219 @@
+"""The tick loop: device to human, one I/O hop at each end and pure calls between. Replay is the same calls.
+
+May import everything from board down. Reads no clock but the one it is given. A part that fails is counted, shown as a
+light and tried again; the loop goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mimamori.alerts.book import Book
+from mimamori.alerts.group import History
+from mimamori.alerts.plan import Person, plan
+from mimamori.board import make_tiles
+from mimamori.model.alert import AlertEvent
+from mimamori.model.commands import CommandError
+from mimamori.model.findings import Verdict
+from mimamori.model.homes import Homes
+from mimamori.model.readings import ReadingBatch, concat
+from mimamori.model.times import NEVER, SECOND
+from mimamori.notify.outbox import Outbox
+from mimamori.rules.engine import FORMAT, Engine
+from mimamori.sensors.collector import Collector
+from mimamori.sensors.decode import Decoder
+from mimamori.site import Site
+from mimamori.store.ledger import Ledger, LedgerError
+from mimamori.store.readings import ReadingStore, StoreError
+from mimamori.store.records import EngineMark, Resident
+from mimamori.stream.clock import Clock
+from mimamori.web.desk import Desk, Light, View
+
+log = logging.getLogger(__name__)
+
+WAIT_S = 0.05  # wall seconds the loop waits for messages before it looks at the time again
+TICK = SECOND
+VIEW_S = 0.25  # wall seconds between views for the consoles
+MARK_EVERY_S = 30.0  # wall seconds between engine snapshots
+SHOWN_RESOLVED = 50
+
+
+@dataclass(slots=True, kw_only=True)
+class Loop:
+    """Everything one running service needs, and the counts it keeps."""
+
+    site: Site
+    clock: Clock
+    homes: Homes
+    readings: ReadingStore
+    ledger: Ledger
+    collector: Collector
+    decoder: Decoder
+    engine: Engine
+    book: Book
+    history: History
+    outbox: Outbox
+    desk: Desk
+    people: Mapping[str, Person]
+    residents: Mapping[str, Resident]
+    counts: Counter[str] = field(default_factory=Counter)
+    lights: dict[str, Light] = field(default_factory=dict)
+    _waiting: list[ReadingBatch] = field(default_factory=list)
+    _events: list[AlertEvent] = field(default_factory=list)
+    _ticked: int = NEVER
+    _viewed: float = 0.0
+    _marked: float = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Tick until `stop` is set; then leave a snapshot behind."""
+        wall = asyncio.get_running_loop().time
+        self._marked = wall()
+        while not stop.is_set():
+            await self._take_in()
+            now = self.clock.now()
+            if now - self._ticked >= TICK or not self.desk.commands.empty():
+                marks = wall() - self._marked >= MARK_EVERY_S
+                await self._tick(now, marks=marks)
+                self._marked = wall() if marks else self._marked
+            if wall() - self._viewed >= VIEW_S:
+                self.show(now)
+                self._viewed = wall()
+        await self._tick(self.clock.now(), marks=True)
+
+    async def _take_in(self) -> None:
+        """Messages to disk, and only then acknowledged."""
+        await self.collector.wait(WAIT_S)
+        delivery = self.collector.take()
+        if not len(delivery):
+            return
+        now = self.clock.now()
+        decoded = self.decoder.decode(delivery.messages, now)
+        try:
+            await self.readings.append(decoded.batch)
+            if decoded.rejected:
+                await self.ledger.quarantine(decoded.rejected)
+        except (StoreError, LedgerError) as error:
+            # Not acknowledged: the broker keeps it and sends it again once we reconnect, or a restart asks for it.
+            self._light("store", f"保存できません: {type(error).__name__}", f"cannot store: {error}", ok=False)
+            self.counts["store_failures"] += 1
+            await self._store_again(decoded.batch, decoded.rejected)
+        self._light("store", "保存できています", "readings are stored", ok=True)
+        self.collector.done(delivery)
+        self.counts["readings"] += len(decoded.batch)
+        self.counts["quarantined"] += len(decoded.rejected)
+        self._waiting.append(decoded.batch)
+
+    async def _store_again(self, batch: ReadingBatch, rejected: Sequence[object]) -> None:
+        """Until the disk takes it: nothing else is read meanwhile, so the broker holds the rest."""
+        while True:
+            await asyncio.sleep(1.0)
+            self.show(self.clock.now())
+            try:
+                await self.readings.append(batch)
+                await self.ledger.quarantine(rejected)  # type: ignore[arg-type]
+            except (StoreError, LedgerError):
+                self.counts["store_failures"] += 1
+            else:
+                return
+
+    async def _tick(self, now: int, *, marks: bool) -> None:
+        batch, self._waiting = concat(self._waiting), []
+        findings = self.engine.step(batch, now)
+        self._ticked = now
+        self.counts["ticks"] += 1
+        self.counts["findings"] += int((findings.verdict == Verdict.FIRING).sum())
+        self._events += self.book.apply(findings, self.homes, now)
+        answers = self._obey(now)
+        planned = plan(self._events, self.book, self.people, self.history, now)
+        mark = self._snapshot(now) if marks else None
+        if self._events or planned.notices or planned.cancelled or mark:
+            try:
+                await self.ledger.commit(
+                    events=self._events, notices=planned.notices, cancelled=planned.cancelled, mark=mark, now=now
+                )
+            except LedgerError as error:
+                # The book already holds the events; they stay in hand and are committed with the next tick.
+                self.counts["ledger_failures"] += 1
+                self._light("ledger", "台帳に書けません", f"cannot write the ledger: {error}", ok=False)
+                _answer(answers, CommandError("台帳に書けません。もう一度お試しください。"))
+                return
+        self._light("ledger", "台帳に書けています", "the ledger is written", ok=True)
+        self.history = planned.history
+        self.counts["alerts"] += sum(e.kind in {"opened", "reopened"} for e in self._events)
+        self.counts["notices"] += len(planned.notices)
+        self.counts["unreached"] += len(planned.unreached)
+        for sentence in planned.unreached:
+            log.warning("%s", sentence)
+        self._events = []
+        _answer(answers, None)
+
+    def _obey(self, now: int) -> list[asyncio.Future[None]]:
+        """Carry out what people asked for; refusals are answered at once, the rest after the commit."""
+        accepted = []
+        while not self.desk.commands.empty():
+            command, answer = self.desk.commands.get_nowait()
+            if answer.done():
+                continue
+            try:
+                self._events += self.book.command(command, now)
+                accepted.append(answer)
+            except CommandError as refusal:
+                answer.set_exception(refusal)
+        return accepted
+
+    def _snapshot(self, now: int) -> EngineMark:
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **self.engine.snapshot())
+        return EngineMark(at=now, version=FORMAT, digest=self.site.digest, blob=buffer.getvalue())
+
+    async def send(self, stop: asyncio.Event) -> None:
+        """The outbox's own loop: a slow channel never holds up a tick."""
+        while not stop.is_set():
+            try:
+                done = await self.outbox.run_once(self.clock.now())
+            except LedgerError as error:
+                self.counts["ledger_failures"] += 1
+                log.warning("outbox: %s", error)
+            else:
+                self.counts["sent"] += done.sent
+                self.counts["send_failures"] += done.failed + done.retried
+            await asyncio.sleep(0.2)
+
+    def show(self, now: int) -> None:
+        """Publish what the consoles see."""
+        connected = self.collector.connected
+        self._light(
+            "broker", "ブローカーに接続中" if connected else "ブローカーに接続できません",
+            "connected to the broker" if connected else "no connection to the broker", ok=connected,
+        )  # fmt: skip
+        alerts = self.book.alerts()
+        closed = [a for a in alerts if a.state == "resolved"][-SHOWN_RESOLVED:]
+        live = [a for a in alerts if a.state != "resolved"]
+        tiles = make_tiles(self.engine, self.homes, self.site.metrics, self.residents, live, now)
+        self.counts["open_alerts"] = len(live)
+        self.desk.publish(
+            View(now=now, zone=self.site.zone.name, speed=self.clock.speed, tiles=tiles, alerts=(*live, *closed),
+                 lights=tuple(self.lights.values()), counts=dict(self.counts))
+        )  # fmt: skip
+
+    def _light(self, name: str, ja: str, en: str, *, ok: bool) -> None:
+        held = self.lights.get(name)
+        if held is None or (held.ok, held.text_en) != (ok, en):
+            self.lights[name] = Light(name=name, ok=ok, text_ja=ja, text_en=en, since=self.clock.now())
+
+
+def _answer(answers: Sequence[asyncio.Future[None]], refusal: CommandError | None) -> None:
+    for answer in answers:
+        if answer.done():
+            continue
+        if refusal is None:
+            answer.set_result(None)
+        else:
+            answer.set_exception(refusal)

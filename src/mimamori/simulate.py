@@ -1,0 +1,53 @@
+"""Simulated households to a file or to a broker, for the command line. May import everything from site down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mimamori.model.readings import ReadingBatch
+from mimamori.model.times import DAY
+from mimamori.progress import progress
+from mimamori.simulator.days import simulate
+from mimamori.simulator.households import households
+from mimamori.simulator.plan import plan_events
+from mimamori.simulator.publish import publish
+from mimamori.simulator.truth import write_truth
+from mimamori.simulator.write import write_readings
+from mimamori.site import Site
+from mimamori.stream.clock import Clock
+
+QUIET_DAYS = 14  # nothing befalls anybody while habits are learned
+
+
+def write_days(
+    site: Site, out: Path, truth: Path | None, *, count: int, seed: int, bed_every: int | None, start: int, days: int
+) -> int:
+    """Write a reading file, and with `truth` a file of what befell whom. Returns how many readings. Raises OSError."""
+    homes = households(site.scene, count=count, seed=seed, bed_every=bed_every)
+    end = start + days * DAY
+    quiet = min(QUIET_DAYS, days // 2) * DAY
+    events = plan_events(homes, start=start, end=end, seed=seed, first_after=start + quiet) if truth else ()
+    if truth is not None:
+        write_truth(truth, events, site.zone.name)
+
+    def told() -> Iterator[ReadingBatch]:
+        with progress("simulating", days, "day") as bar:
+            for batch in simulate(homes, start=start, end=end, seed=seed, events=events, step=DAY, order="taken"):
+                yield batch
+                bar.update(1)
+
+    return write_readings(out, homes, site.metrics, told(), site.zone.name)
+
+
+async def publish_days(
+    site: Site, broker: str, environment: Mapping[str, str], *, speed: float, count: int, seed: int,
+    bed_every: int | None, start: int, days: int,
+) -> None:  # fmt: skip
+    """Publish until the days are over or the command is ended. Log-in from MIMAMORI_BROKER_USER and _PASSWORD."""
+    homes = households(site.scene, count=count, seed=seed, bed_every=bed_every)
+    clock = Clock(speed=speed, start=start)
+    await publish(
+        broker, homes, simulate(homes, start=start, end=start + days * DAY, seed=seed), clock=clock, speed=speed,
+        username=environment.get("MIMAMORI_BROKER_USER"), password=environment.get("MIMAMORI_BROKER_PASSWORD"),
+    )  # fmt: skip

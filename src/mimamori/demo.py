@@ -101,7 +101,7 @@ async def _register(ledger: Ledger, registry: Homes, homes: tuple[SimulatedHome,
         await ledger.put_staff(Staff(id=staff, name=name, role=role, phone=PHONE.format(i + 1), password_hash=hashed))
     for home in homes:
         code = f"A-{home.number + 1:02d}"
-        await ledger.put_resident(Resident(household=home.id, code=code, area="浪岡", room=code))
+        await ledger.put_resident(Resident(household=home.id, code=code, area="浪岡"))
         for device in home.devices:
             await ledger.put_device(Device(household=home.id, device=device.id, profile=device.profile))
             registry.add_device(home.id, device.id, device.profile)

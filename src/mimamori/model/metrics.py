@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 Nature = Literal["level", "state", "event", "register", "alive"]
 """level: a measured quantity. state: 0/1 that holds until told otherwise. event: 1 = just happened (0 says no
-sign of life). register: cumulative count that only grows (a fall is a reset). alive: says only that the device lives."""
+sign of life). register: cumulative count that only grows (a fall is a reset). alive: says only: the device lives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

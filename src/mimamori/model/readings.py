@@ -23,7 +23,7 @@ got); back-fill, which is stored and learned from but raises no live alarm."""
 class ReadingBatch:
     """n >= 0 readings as columns; `canonical` sorts for the engine.
 
-    home: (n,) int32 household row. device: (n,) int32 device row. metric: (n,) int16 index. value: (n,) float64, finite.
+    home, device: (n,) int32 rows. metric: (n,) int16 index. value: (n,) float64, finite.
     taken: (n,) int64 ns, device clock (corrected). got: (n,) int64 ns, our clock. flags: (n,) uint8.
     """
 

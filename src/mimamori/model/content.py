@@ -6,9 +6,9 @@ May import model.times only. Does no I/O: tables come in parsed.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -53,15 +53,21 @@ def validate(model: type[T], table: Mapping[str, Any], file: str) -> tuple[T | N
     try:
         return model.model_validate(table), []
     except ValidationError as error:
-        return None, [_mistake(model, e, file) for e in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        return None, [_mistake(model, e, file) for e in found if not _follows(e, found)]
+
+
+def _follows(error: Any, found: Sequence[Any]) -> bool:
+    """A list that is too short only because its entries were refused: those say it already."""
+    place = error["loc"]
+    return error["type"] == "too_short" and any(e["loc"][: len(place)] == place and e["loc"] != place for e in found)
 
 
 def _mistake(model: type[BaseModel], error: Any, file: str) -> ContentError:
-    path = tuple(error["loc"])
+    known, path = _descend(model, tuple(error["loc"]))
     key = ".".join(str(p) for p in path)
     kind = error["type"]
     if kind == "extra_forbidden":
-        known = _fields_at(model, path[:-1])
         near = difflib.get_close_matches(str(path[-1]), known, n=1)
         mend = f"did you mean {near[0]}?" if near else f"known keys here: {', '.join(sorted(known))}"
         return ContentError(file, key, "unknown key", mend)
@@ -70,28 +76,39 @@ def _mistake(model: type[BaseModel], error: Any, file: str) -> ContentError:
     if kind == "value_error":
         reason, _, mend = str(error["ctx"]["error"]).partition("; ")
         return ContentError(file, key, reason, mend or "correct the value")
-    return ContentError(
-        file, key, f"{error['msg'][0].lower()}{error['msg'][1:]} (got {error['input']!r})", "correct the value"
-    )
+    reason = f"{error['msg'][0].lower()}{error['msg'][1:]} (got {error['input']!r})"
+    return ContentError(file, key, reason, "correct the value")
 
 
-def _fields_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
-    here: Any = model
-    for part in path:
-        if isinstance(part, int) or not hasattr(here, "model_fields"):
+def _descend(model: type[BaseModel], path: tuple[Any, ...]) -> tuple[list[str], tuple[Any, ...]]:
+    """(keys known where the path's last part lies, the path as it stands in the file).
+
+    Where a record is one of several kinds, pydantic puts the kind's word into the path; the file has no such key.
+    """
+    here: type[BaseModel] | None = model
+    records: list[type[BaseModel]] = [model]
+    shown: list[Any] = []
+    for i, part in enumerate(path):
+        if here is None and len(records) > 1:
+            here = next((r for r in records if part in _words(r)), None)
+            if here is not None:
+                continue
+        shown.append(part)
+        if i == len(path) - 1 or isinstance(part, int):
             continue
-        field = here.model_fields.get(part)
-        if field is None:
-            continue
-        here = _record_in(field.annotation)
-    return list(here.model_fields) if hasattr(here, "model_fields") else []
+        field = here.model_fields.get(part) if here is not None else None
+        if field is not None:  # else a key of a table of records, whose record we are in already
+            records = _records_in(field.annotation)
+            here = records[0] if len(records) == 1 else None
+    return (list(here.model_fields) if here is not None else []), tuple(shown)
 
 
-def _record_in(annotation: Any) -> Any:
-    if hasattr(annotation, "model_fields"):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _record_in(inner)
-        if hasattr(found, "model_fields"):
-            return found
-    return annotation
+def _words(record: type[BaseModel]) -> tuple[Any, ...]:
+    kind = record.model_fields.get("kind")
+    return get_args(kind.annotation) if kind is not None else ()
+
+
+def _records_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [record for inner in get_args(annotation) for record in _records_in(inner)]

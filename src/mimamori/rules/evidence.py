@@ -1,7 +1,8 @@
 """No sign of life: evidence summed against this household's own habit, and the hard caps behind it.
 
 May import model and rules. Every five minutes each quiet household gains -log(1 - hazard) nats, split among its kinds
-of sensor; a sure sign of life takes the sum back to zero.
+of sensor; every half hour the level of its power adds its own log-likelihood ratio, which may be negative; the sum
+never falls below zero, and a sure sign of life takes it there.
 """
 
 from __future__ import annotations
@@ -9,17 +10,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch
-from mimamori.model.times import HOUR, MINUTE, NEVER
+from mimamori.model.findings import FindingBatch, no_findings
+from mimamori.model.times import DAY, HOUR, MINUTE, NEVER
 from mimamori.rules.changes import LEVELS, changed, findings_of, judged, leveled
 from mimamori.rules.columns import Column
 from mimamori.rules.habit import Habit, habit_columns, slot_of
 from mimamori.rules.latest import DOOR, POWER, Shared
+from mimamori.rules.level import LEVEL_CELL, Level, level_columns
 from mimamori.rules.spec import SIGNS, Evidence, Rule
 
 CELL = 5 * MINUTE
 FACTS = ("evidence", "threshold", "expected", *SIGNS, "quiet_hours", "out", "limit_hours")
-NIGHT = (2 * HOUR, 5 * HOUR)
 WATCH_FROM = 0.6  # of the threshold: PENDING
 OUT_MARGIN, OUT_FADES = 1.5, 0.98  # own longest outing times, and how much of it stays with each later outing
 
@@ -43,6 +44,7 @@ class EvidenceDetector:
             false_alarm_every=condition.one_false_alarm_in,
             forget_after=condition.forget_after,
         )
+        self._level = Level(shared.columns, rule.name, false_alarm_every=condition.power_alone_false_alarm_in)
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -60,36 +62,96 @@ class EvidenceDetector:
             Column("level", "i1", 0, "Level"),
         ]
         named = [Column(f"{rule.name}.{c.name}", c.dtype, c.fill, c.unit, c.shape) for c in own]
-        return named + habit_columns(rule.name)
+        return named + habit_columns(rule.name) + level_columns(rule.name)
 
     def _c(self, name: str) -> NDArray[np.float64]:
         return self._columns[f"{self._rule.name}.{name}"]
 
     def evaluate(self, at: int) -> FindingBatch:
-        """Close the cell that ends at `at` (ns, multiple of 5 min) and tell what changed."""
+        """Close the cell that ends at `at` (ns, multiple of 5 min) and tell what changed.
+
+        Households with power alone are looked at when a half hour closes.
+        """
         c, local = self._columns, self._zone.local(at - 1)
-        slot = slot_of(local)
+        slot, closes = slot_of(local), (local + 1) % LEVEL_CELL == 0
         if slot_of(local - CELL) != slot:
             self._habit.fade(slot=slot)
         has = c["has"] & self._uses
+        by_events = self._by_events()
+        if not closes and not by_events.any():
+            return no_findings()
         working = self._working(has)
-        signs = c["signs"] & self._uses
-        signs[POWER] |= self._power(local) & has[POWER]
         known = np.maximum.reduce(working) > 0
         self._begin(known & (self._columns[f"{self._rule.name}.first_seen"] == NEVER), at)
-        sign = signs.any(0)
-        home = known & ~c["out"] & ~self._columns[f"{self._rule.name}.was_out"]
-        run = self._columns[f"{self._rule.name}.run"]
-        hazard, base = self._habit.hazards(slot=slot, run=run, has=has)
+        in_all_along = ~c["out"] & ~self._columns[f"{self._rule.name}.was_out"]
+        if by_events.any():
+            self._take_events(working, known & by_events, at, slot)
+        if closes:
+            self._take_power(in_all_along & (working[POWER] > 0), at, slot)
+        self._latest.begin_evidence_cell()
         firing = self._columns[f"{self._rule.name}.firing"]
-        self._habit.learn(slot=slot, run=run, base=base, signs=signs, rows=home & ~firing)
+        before = firing.copy()
+        found = self._tell(known & (by_events | self._level.ready()), by_events | closes, at)
+        if closes:
+            alarmed = np.flatnonzero(firing & ~before & ~by_events)
+            self._level.end_slot(self._energy(), slot=slot, day=local // DAY, alarmed=alarmed)
+            self._latest.begin_level_cell()
+        return found
+
+    def _by_events(self) -> NDArray[np.bool_]:
+        """(n,) bool: has a sensor that tells single signs of life, not the level of power alone."""
+        has = self._columns["has"] & self._uses
+        has[POWER] = False
+        out: NDArray[np.bool_] = np.logical_or.reduce(has)
+        return out
+
+    def _take_events(self, working: NDArray[np.float64], known: NDArray[np.bool_], at: int, slot: int) -> None:
+        """Five minutes with or without a sign of life, for households in `known` (n,) bool."""
+        c, name = self._columns, self._rule.name
+        has = c["has"] & self._uses
+        has[POWER] = False
+        signs = c["signs"] & self._uses
+        sign = signs.any(0)
+        home = known & ~c["out"] & ~c[f"{name}.was_out"]
+        run, firing = c[f"{name}.run"], c[f"{name}.firing"]
+        hazard, base = self._habit.hazards(slot=slot, run=run, has=has)
+        watched = known & ~c[f"{name}.was_out"] & (sign | ~c["out"])
+        self._habit.learn(slot=slot, run=run, base=base, hazard=hazard, signs=signs, rows=watched & ~firing)
+        self._habit.end_spells(np.flatnonzero((sign | c["out"]) & (run >= 1)))
         self._add(hazard * working, home & ~sign & (run >= 1), slot)
         ended = np.flatnonzero(sign & (run >= 1))
         self._habit.record_peaks(ended, self._c("nats").sum(0)[ended], at)
         run[home & ~sign] += 1
         self._settle(sign | c["out"], signs[DOOR], at)
-        self._latest.begin_evidence_cell()
-        return self._tell(known, at)
+
+    def _take_power(self, home: NDArray[np.bool_], at: int, slot: int) -> None:
+        """Half an hour of power, for households in `home` (n,) bool: its gain adds to, or takes from, the whole sum."""
+        c, name = self._columns, self._rule.name
+        wh = self._energy()
+        rows = np.flatnonzero(home & np.isfinite(wh))
+        nats, own = c[f"{name}.nats"], c[f"{name}.level_sum"]
+        before = own[rows].astype(np.float64)
+        gain, above = self._level.weigh(rows, wh[rows], slot=slot)
+        rest = np.minimum(before + gain, 0)
+        others = nats[:, rows].sum(0) - nats[POWER, rows]
+        nats[:, rows] *= np.maximum(0, 1 + np.divide(rest, others, out=np.zeros(len(rows)), where=others > 0))
+        own[c["last_sign"] > at - LEVEL_CELL] = 0  # this half hour had a sure sign of life
+        nats[POWER] = own
+        none = nats[:, rows].sum(0) <= 0
+        c[f"{name}.firing"][rows[none]] = False
+        alone = ~self._by_events()[rows]
+        c[f"{name}.since"][rows[alone & (none | above)]] = at
+
+    def _energy(self) -> NDArray[np.float64]:
+        """(n,) Wh of the half hour; NaN unless every meter and plug of the household has told its power in it."""
+        c = self._columns
+        mine = c["channel"] == POWER
+        n, home, told = len(c["out"]), c["device_home"][mine], c["watts_n"][mine] > 0
+        watts = np.divide(c["watts_sum"][mine], c["watts_n"][mine], out=np.zeros(len(told)), where=told)
+        wh = np.bincount(home, watts * (LEVEL_CELL / HOUR), minlength=n).astype(np.float64)
+        some, missing = np.bincount(home, minlength=n) > 0, np.bincount(home, ~told, minlength=n) > 0
+        wh[missing | ~some] = np.nan
+        return wh
 
     def _working(self, has: NDArray[np.bool_]) -> NDArray[np.float64]:
         """(k, n) share of each kind's devices that are not silent: a silent sensor contributes nothing."""
@@ -102,23 +164,6 @@ class EvidenceDetector:
             speaking = np.bincount(home, weights=~c["silent"][mine], minlength=n)
             share[k] = np.divide(speaking, everyone, out=np.zeros(n), where=everyone > 0)
         return share
-
-    def _power(self, local: int) -> NDArray[np.bool_]:
-        c = self._columns
-        told = np.flatnonzero(c["watts_n"] > 0)
-        n = len(c["out"])
-        if not len(told):
-            watts = np.full(n, np.nan)
-        else:
-            home = c["device_home"][told]
-            watts = np.bincount(home, c["watts_sum"][told] / c["watts_n"][told], minlength=n)
-            watts[np.bincount(home, minlength=n) == 0] = np.nan
-        part = local % (24 * HOUR)
-        if NIGHT[0] <= part < NIGHT[1]:
-            self._habit.add_night(watts, ~np.isnan(watts))
-        elif NIGHT[1] <= part < NIGHT[1] + CELL:
-            self._habit.end_night()
-        return self._habit.lively(watts)
 
     def _begin(self, new: NDArray[np.bool_], at: int) -> None:
         rows = np.flatnonzero(new)
@@ -137,12 +182,11 @@ class EvidenceDetector:
         """A sign of life, or being out, takes the sum back to zero; an outing that ends is remembered."""
         c, name = self._columns, self._rule.name
         self._c("nats")[:, alive] = 0
+        self._c("level_sum")[alive] = 0
         self._c("expected")[alive] = 0
         c[f"{name}.run"][alive] = 0
         c[f"{name}.firing"][alive & (~c["out"] | door)] = False
         c[f"{name}.since"][alive] = np.maximum(c[f"{name}.since"][alive], np.minimum(c["last_sign"][alive], at))
-        seen_by_power = alive & ~c["out"] & (c["last_sign"] <= at - CELL)
-        c[f"{name}.since"][seen_by_power] = at
         was, out, longest = c[f"{name}.was_out"], c["out"], c[f"{name}.longest_out"]
         left = c[f"{name}.left_at"]
         back = was & ~out
@@ -155,17 +199,22 @@ class EvidenceDetector:
         own = self._c("longest_out") * OUT_MARGIN
         return np.clip(own, self._spec.out_at_least, self._spec.out_at_most)
 
-    def _tell(self, known: NDArray[np.bool_], at: int) -> FindingBatch:
+    def _threshold(self) -> NDArray[np.float64]:
+        return np.where(self._by_events(), self._c("threshold"), self._c("level_threshold"))
+
+    def _tell(self, known: NDArray[np.bool_], looked: NDArray[np.bool_], at: int) -> FindingBatch:
+        """Judge the households in `looked` (n,) bool."""
         c, name, total = self._columns, self._rule.name, self._c("nats").sum(0)
-        out, firing = c["out"], c[f"{name}.firing"]
+        out, firing, threshold = c["out"], c[f"{name}.firing"], self._threshold()
         quiet = at - c[f"{name}.since"]
-        seen = c[f"{name}.first_seen"] != NEVER
-        firing |= seen & known & ~out & ((total >= self._c("threshold")) | (quiet >= self._spec.at_most))
-        firing |= seen & known & out & (at - c["last_door"] >= self._out_limit())
-        verdict = judged(firing=firing, pending=total >= WATCH_FROM * self._c("threshold"), known=known & seen)
+        seen = looked & known & (c[f"{name}.first_seen"] != NEVER)
+        firing |= seen & ~out & ((total >= threshold) | (quiet >= self._spec.at_most))
+        firing |= seen & out & (at - c["last_door"] >= self._out_limit())
+        old = c[f"{name}.verdict"], c[f"{name}.level"]
+        verdict = judged(firing=firing, pending=total >= WATCH_FROM * threshold, known=seen)
         level = leveled(firing, LEVELS[self._rule.priority])
         return changed(
-            rule=self._index, old=(c[f"{name}.verdict"], c[f"{name}.level"]), verdict=verdict, level=level,
+            rule=self._index, old=old, verdict=np.where(looked, verdict, old[0]), level=np.where(looked, level, old[1]),
             since=c[f"{name}.since"], score=total, facts=lambda rows: self._facts(rows, at), home=None, at=at,
         )  # fmt: skip
 
@@ -175,7 +224,7 @@ class EvidenceDetector:
         out = c["out"][rows]
         limit = np.where(out, self._out_limit()[rows], self._spec.at_most) / HOUR
         hours = (at - c[f"{name}.since"][rows]) / HOUR
-        return np.column_stack([nats.sum(0), self._c("threshold")[rows], self._c("expected")[rows], nats.T,
+        return np.column_stack([nats.sum(0), self._threshold()[rows], self._c("expected")[rows], nats.T,
                                 hours, out, limit])  # fmt: skip
 
     def current(self, at: int) -> FindingBatch:

@@ -17,8 +17,7 @@ from mimamori.rules.spec import SIGNS
 SLOTS = 48
 RUN_EDGES = np.array([2, 4, 7, 13, 25, 49, 97])  # quiet cells of 5 min: 10, 20, 35, 65 min, 2 h, 4 h, 8 h
 RUN_PRIOR = np.array([0.5, 0.4, 0.3, 0.2, 0.15, 0.12, 0.1, 0.1])  # hazard a cell before anything is learned
-RUN_WEIGHT = 10.0
-PARTS = 8  # of the day: what a long quiet means at night says nothing of the same at noon
+RUN_WEIGHT = 60.0
 KERNEL = np.array([0.25, 0.75, 1.0, 0.75, 0.25])  # neighbouring half hours lend strength to each other
 SLOT_WEIGHT = 3.0
 DAY_PRIOR = np.repeat([0.25, 0.6, 1.2, 0.8], [10, 4, 28, 6])  # nights quieter: until 05:00, 07:00, 21:00, 24:00
@@ -28,21 +27,22 @@ RATE_DAYS, MEAN_PEAKS = 3.0, 4.0  # and the weights of those priors
 PEAK_FADES = 0.98  # a day
 LOWEST_THRESHOLD = 2.5
 NEWCOMER_EXTRA, NEWCOMER_DAYS = 6.0, 7.0  # nats on top while a household is new, falling to none in a week
+PEAKS_AFTER_DAYS = 3.0  # earlier peaks tell of the prior hazards, not of this household
 HIGHEST_HAZARD = 0.95
 ACTIVE_RATE = 1 / 40  # a week of half hours of six cells
-NIGHTS = 14
-QUIET_MARGIN, QUIET_WATTS = 1.1, 10.0  # above the quiet nights' highest level by so much is a sign of life
 
 
 def habit_columns(prefix: str) -> list[Column]:
     """Columns of the habit of one evidence rule."""
     k = len(SIGNS)
     declared = [
-        Column("ended", "f4", 0, "quiet spells ended, by kind of sign", (k, SLOTS)),
+        Column("ended", "f2", 0, "quiet spells ended, by kind of sign", (k, SLOTS)),
         Column("exposed", "f4", 0, "ends expected from run length alone", (SLOTS,)),
         Column("active", "f4", 0, "share of cells with a sign", (SLOTS,)),
-        Column("run_ended", "f4", 0, "quiet spells ended, by part of day and run length", (PARTS, len(RUN_PRIOR))),
-        Column("run_seen", "f4", 0, "cells, by part of day and run length", (PARTS, len(RUN_PRIOR))),
+        Column("run_ended", "f4", 0, "quiet spells ended, by run length", (len(RUN_PRIOR),)),
+        Column("run_exposed", "f4", 0, "ends expected from slot of day alone", (len(RUN_PRIOR),)),
+        Column("spell_exposed", "f4", 0, "as exposed, of the quiet spell not over yet", (SLOTS,)),
+        Column("spell_run_exposed", "f4", 0, "as run_exposed, of the quiet spell not over yet", (len(RUN_PRIOR),)),
         Column("peaks", "f8", PEAKS_A_DAY * RATE_DAYS, "faded count"),
         Column("excess", "f8", PEAK_MEAN * MEAN_PEAKS, "nats, faded sum over PEAK_FROM"),
         Column("peak_days", "f8", RATE_DAYS, "faded days"),
@@ -50,13 +50,6 @@ def habit_columns(prefix: str) -> list[Column]:
         Column("peak_at", "i8", NEVER, "ns, last update of the peaks"),
         Column("threshold", "f8", 99, "nats"),
         Column("first_seen", "i8", NEVER, "ns"),
-        Column("night_mean", "f4", np.nan, "W, ring of nights", (NIGHTS,)),
-        Column("night_top", "f4", np.nan, "W, ring of nights", (NIGHTS,)),
-        Column("night_sum", "f8", 0, "W, this night"),
-        Column("night_n", "i4", 0, "cells, this night"),
-        Column("night_high", "f4", 0, "W, this night"),
-        Column("night_row", "i4", 0, "next row of the ring"),
-        Column("quiet_watts", "f4", np.nan, "W, highest level of quiet nights"),
     ]
     return [Column(f"{prefix}.{c.name}", c.dtype, c.fill, c.unit, c.shape, c.axis) for c in declared]
 
@@ -79,58 +72,69 @@ class Habit:
 
         slot: half hour of the local day. run: (n,) quiet cells so far. has: (k, n) which kinds this home has.
         """
-        base = self._base(slot, run)
+        base = self._base(run)
         near = (slot + np.arange(len(KERNEL)) - len(KERNEL) // 2) % SLOTS
-        exposed = np.tensordot(KERNEL, self._c("exposed")[near], 1)
-        ended = np.tensordot(KERNEL, self._c("ended")[:, near], (0, 1))
+        exposed, ended = np.zeros(len(run)), np.zeros(has.shape)
+        for weight, s in zip(KERNEL.tolist(), near.tolist(), strict=True):
+            exposed += weight * self._c("exposed")[s]
+            ended += weight * self._c("ended")[:, s]
         share = has / np.maximum(has.sum(0), 1)
         relative = (ended + SLOT_WEIGHT * DAY_PRIOR[slot] * share) / (exposed + SLOT_WEIGHT)
         hazard = base * relative * has
         return hazard * np.minimum(1.0, HIGHEST_HAZARD / np.maximum(hazard.sum(0), 1e-12)), base
 
-    def _base(self, slot: int, run: NDArray[np.int32]) -> NDArray[np.float64]:
-        """(n,) hazard from run length in this part of the day.
+    def _base(self, run: NDArray[np.int32]) -> NDArray[np.float64]:
+        """(n,) hazard from run length alone, as in a slot of day that is as brisk as any.
 
-        A run length this household has hardly known here is taken to fall off from the one before it as the prior
-        does, so that a brisk home stays brisk: its long night's sleep does not excuse a long quiet at noon.
+        A run length this household has hardly known is taken to fall off from the one before it as the prior does, so
+        that a brisk home stays brisk.
         """
-        part = slot * PARTS // SLOTS
-        ended, seen = self._c("run_ended")[part], self._c("run_seen")[part]
+        ended, exposed = self._c("run_ended"), self._c("run_exposed")
         bucket = np.searchsorted(RUN_EDGES, run, side="right")
         prior = np.full(len(run), RUN_PRIOR[0])
         base = np.empty(len(run))
         for b in range(len(RUN_PRIOR)):
-            hazard = (ended[b] + prior * RUN_WEIGHT) / (seen[b] + RUN_WEIGHT)
+            hazard = (ended[b] + prior * RUN_WEIGHT) / (exposed[b] + RUN_WEIGHT)
             base[bucket == b] = hazard[bucket == b]
             prior = hazard * (RUN_PRIOR[min(b + 1, len(RUN_PRIOR) - 1)] / RUN_PRIOR[b])
         return base
 
     def learn(
-        self, *, slot: int, run: NDArray[np.int32], base: NDArray[np.float64], signs: NDArray[np.bool_],
-        rows: NDArray[np.bool_],
+        self, *, slot: int, run: NDArray[np.int32], base: NDArray[np.float64], hazard: NDArray[np.float64],
+        signs: NDArray[np.bool_], rows: NDArray[np.bool_],
     ) -> None:  # fmt: skip
-        """One cell of experience for the households in `rows` (n,) bool: quiet for `run` cells, then `signs` (k, n)."""
+        """One cell of experience for the households in `rows` (n,) bool: quiet for `run` cells, then `signs` (k, n).
+
+        Each factor's exposure is weighted with the other one (proportional hazards fitted in turns): the night, when
+        no hazard is expected, does not make a long quiet usual at noon. What is exposed waits for `end_spells`.
+        """
         sign = np.logical_or.reduce(signs)
         active = self._c("active")[slot, rows]
         self._c("active")[slot, rows] = active + ACTIVE_RATE * (sign[rows] - active)
         exposed = np.flatnonzero(rows & (run >= 1))
-        self._c("exposed")[slot, exposed] += base[exposed].astype(np.float32)
-        part = slot * PARTS // SLOTS
         bucket = np.searchsorted(RUN_EDGES, run[exposed], side="right")
-        self._c("run_seen")[part, bucket, exposed] += np.float32(1)
+        self._c("spell_exposed")[slot, exposed] += base[exposed].astype(np.float32)
+        relative = hazard.sum(0)[exposed] / base[exposed]
+        self._c("spell_run_exposed")[bucket, exposed] += relative.astype(np.float32)
         done = exposed[sign[exposed]]
         share = signs[:, done] / signs[:, done].sum(0)
-        self._c("ended")[:, slot, done] += share.astype(np.float32)
-        self._c("run_ended")[part, np.searchsorted(RUN_EDGES, run[done], side="right"), done] += np.float32(1)
+        self._c("ended")[:, slot, done] += share.astype(np.float16)
+        self._c("run_ended")[np.searchsorted(RUN_EDGES, run[done], side="right"), done] += np.float32(1)
+
+    def end_spells(self, rows: NDArray[np.intp]) -> None:
+        """Quiet spells of `rows` are over: only now is their exposure learned, lest silence excuse itself."""
+        for name in ("exposed", "run_exposed"):
+            self._c(name)[:, rows] += self._c(f"spell_{name}")[:, rows]
+            self._c(f"spell_{name}")[:, rows] = 0
 
     def fade(self, *, slot: int) -> None:
         """Once a day for each slot, before its first cell: forget a little."""
         for name in ("ended", "exposed"):
             table = self._c(name)
-            table[..., slot, :] *= np.float32(self._keep)
+            table[..., slot, :] *= table.dtype.type(self._keep)
         if slot == 0:
             self._c("run_ended")[:] *= np.float32(self._keep)
-            self._c("run_seen")[:] *= np.float32(self._keep)
+            self._c("run_exposed")[:] *= np.float32(self._keep)
 
     def record_peaks(self, rows: NDArray[np.intp], peak: NDArray[np.float64], now: int) -> None:
         """Quiet spells of `rows` ended at evidence `peak` (same length, nats): mends their thresholds.
@@ -140,8 +144,12 @@ class Habit:
         before = self._c("peak_at")[rows]
         days = np.where(before == NEVER, 0, now - np.where(before == NEVER, now, before)) / DAY
         kept = PEAK_FADES**days
-        held = np.minimum(peak, self._c("threshold")[rows])
-        counted = held > PEAK_FROM
+        age = (now - self._columns[f"{self._prefix}.first_seen"][rows]) / DAY
+        usual = self._c("threshold")[rows] - _extra(age)
+        held = np.minimum(peak, usual)
+        learns = age >= PEAKS_AFTER_DAYS
+        days = np.where(learns, days, 0)
+        counted = learns & (held > PEAK_FROM)
         for name, gain in (
             ("peaks", counted), ("excess", counted * (held - PEAK_FROM)), ("peak_days", days), ("peak_weight", counted),
         ):  # fmt: skip
@@ -156,35 +164,12 @@ class Habit:
         usual = PEAK_FROM + mean * np.log(np.maximum(rate / self._budget, 1.01))
         first: Nanos = self._columns[f"{self._prefix}.first_seen"]
         age = (now - first[rows]) / DAY
-        extra = NEWCOMER_EXTRA * np.maximum(0.0, 1 - age / NEWCOMER_DAYS)
-        self._c("threshold")[rows] = np.maximum(usual, LOWEST_THRESHOLD) + extra
+        self._c("threshold")[rows] = np.maximum(usual, LOWEST_THRESHOLD) + _extra(age)
 
-    def add_night(self, watts: NDArray[np.float64], rows: NDArray[np.bool_]) -> None:
-        """One cell's mean power (n,) W in the small hours, for households in `rows`."""
-        self._c("night_sum")[rows] += watts[rows]
-        self._c("night_n")[rows] += 1
-        self._c("night_high")[rows] = np.maximum(self._c("night_high")[rows], watts[rows])
 
-    def end_night(self) -> None:
-        """Close the night: the highest level of the quieter half of the last nights is what an idle home draws."""
-        told = np.flatnonzero(self._c("night_n") >= 1)
-        row = self._columns[f"{self._prefix}.night_row"]
-        self._c("night_mean")[row[told] % NIGHTS, told] = self._c("night_sum")[told] / self._c("night_n")[told]
-        self._c("night_top")[row[told] % NIGHTS, told] = self._c("night_high")[told]
-        row[told] += 1
-        mean, top = self._c("night_mean")[:, told], self._c("night_top")[:, told]
-        if len(told):
-            middle = np.nanmedian(mean, axis=0)
-            quiet = np.where(mean <= middle, top, -np.inf)
-            self._c("quiet_watts")[told] = np.max(quiet, axis=0, initial=-np.inf)
-        for name in ("night_sum", "night_n", "night_high"):
-            self._c(name)[:] = 0
-
-    def lively(self, watts: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """(n,) bool: mean power of the cell clearly above what this home draws in quiet nights. NaN: False."""
-        quiet = self._c("quiet_watts")
-        out: NDArray[np.bool_] = watts > quiet * QUIET_MARGIN + QUIET_WATTS
-        return out
+def _extra(age: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) nats on top of the threshold of households known for `age` days."""
+    return NEWCOMER_EXTRA * np.maximum(0.0, 1 - age / NEWCOMER_DAYS)
 
 
 def slot_of(local: int) -> int:

@@ -45,8 +45,8 @@ def latest_columns(metrics: int) -> list[Column]:
         Column("beats", "?", 0, "has sent a heartbeat", axis="device"),
         Column("channel", "i1", -1, "index in SIGNS", axis="device"),
         Column("silent", "?", 0, "judged silent by a rule", axis="device"),
-        Column("watts_sum", "f8", 0, "W, since the evidence cell began", axis="device"),
-        Column("watts_n", "i4", 0, "values since the evidence cell began", axis="device"),
+        Column("watts_sum", "f8", 0, "W, since the half hour began", axis="device"),
+        Column("watts_n", "i4", 0, "values since the half hour began", axis="device"),
         Column("register", "f8", np.nan, "Wh", axis="device"),
         Column("register_at", "i8", NEVER, "ns", axis="device"),
     ]
@@ -188,6 +188,9 @@ class Latest:
     def begin_evidence_cell(self) -> None:
         """Start a new evidence cell."""
         self._c["signs"][:] = False
+
+    def begin_level_cell(self) -> None:
+        """Start a new half hour of power."""
         self._c["watts_sum"][:] = 0
         self._c["watts_n"][:] = 0
 

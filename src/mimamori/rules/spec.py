@@ -51,6 +51,7 @@ class Evidence(Content):
     kind: Literal["evidence"]
     signs: tuple[Literal["motion", "bed", "door", "power", "button"], ...] = SIGNS  # type: ignore[assignment]
     one_false_alarm_in: Duration = Field(default=45 * 24 * HOUR, gt=0)
+    power_alone_false_alarm_in: Duration = Field(default=18 * 24 * HOUR, gt=0)
     forget_after: Duration = Field(default=35 * 24 * HOUR, gt=0)
     at_most: Duration = Field(default=24 * HOUR, gt=0)
     out_at_least: Duration = Field(default=24 * HOUR, gt=0)
@@ -96,6 +97,23 @@ class Away(Content):
     high_after: float = Field(default=2.0, ge=1.0)
 
 
+class Absent(Content):
+    """In bed, and neither breathing nor heartbeat nor movement seen by a sensor that saw them minutes ago."""
+
+    kind: Literal["absent"]
+    confirm: Duration
+    confirm_at_most: Duration
+    seen_within: Duration
+    sensor_within: Duration
+
+    @model_validator(mode="after")
+    def _check(self) -> Absent:
+        if not self.confirm <= self.confirm_at_most < self.seen_within:
+            msg = 'confirm, confirm_at_most and seen_within must grow; write "60s", "5m" and "10m"'
+            raise ValueError(msg)
+        return self
+
+
 class Silent(Content):
     """A device that says nothing for longer than its own cadence explains."""
 
@@ -105,12 +123,12 @@ class Silent(Content):
     at_most: Duration
 
 
-Condition = Annotated[Evidence | Band | Away | Silent, Field(discriminator="kind")]
+Condition = Annotated[Evidence | Band | Away | Absent | Silent, Field(discriminator="kind")]
 
 
 class Example(Content):
     """A few readings ("02:00 bed in_bed 1"; "02:00-03:00 every 1m bed heart_rate 60") and the verdicts expected
-    ("02:40 firing"). Times are on the wall clock of one invented day, which may run past 24:00; `usual` are the readings
+    ("02:40 firing"). Times are on the wall clock of one invented day, which may run past 24:00; `usual`: the readings
     of each of the `days_before`.
     """
 

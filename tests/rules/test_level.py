@@ -1,0 +1,169 @@
+"""The level of power against a naive twin: one household, plain Python, and answers known beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import inf, isnan, log, nan
+from statistics import median
+
+import numpy as np
+import pytest
+
+from mimamori.model.times import DAY
+from mimamori.rules.columns import Columns
+from mimamori.rules.level import LOWEST, Level, level_columns
+
+PRIOR = [0.4, 0.8, 0.8, 0.8, 0.6, 0.4, 0.2, 0.0]
+QUANTILES = [0.1, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0]
+
+
+def share(parts: list[float]) -> list[float]:
+    return [p / sum(parts) for p in parts]
+
+
+def rank(edges: list[float], value: float) -> int:
+    return sum(edge <= value for edge in edges)
+
+
+@dataclass
+class Twin:
+    """One household, as the module's text has it."""
+
+    table: list[list[float]] = field(default_factory=lambda: [[0.0] * 8 for _ in range(48)])
+    seen: list[list[float]] = field(default_factory=lambda: [[0.0] * 8 for _ in range(11)])
+    meant: list[list[float]] = field(default_factory=lambda: [[0.0] * 8 for _ in range(11)])
+    nights: dict[int, dict[int, float]] = field(default_factory=dict)
+    edges: list[float] = field(default_factory=list)
+    quiet: list[float] = field(default_factory=list)
+    nats: float = 0.0
+    run: int = 0
+
+    def step(self, wh: float, slot: int, day: int) -> None:
+        if self.edges and not isnan(wh):
+            self.weigh(wh, slot)
+        if 4 <= slot <= 9:
+            self.nights.setdefault(day, {})[slot] = float(np.float16(wh))
+        if slot == 9:
+            self.learn_quiet(day)
+        if slot == 47:
+            for rows in (self.table, self.seen, self.meant):
+                rows[:] = [[v * (1 - 1 / 14) for v in row] for row in rows]
+
+    def weigh(self, wh: float, slot: int) -> None:
+        b = sum(edge < wh for edge in self.edges)
+        day = [sum(row[k] for row in self.table) for k in range(8)]
+        p = [6 * (day[k] + 20 * self.quiet[k]) / (sum(day) + 20) for k in range(8)]
+        for j, w in zip(range(-2, 3), (1, 2, 3, 2, 1), strict=True):
+            p = [p[k] + w / 3 * self.table[(slot + j) % 48][k] for k in range(8)]
+        p = share(p)
+        for row in (rank([1, 2, 4, 8, 16, 32], self.run), 7 + rank([0.01, 2, 5], self.nats)):
+            before = p
+            p = share([
+                before[k] * (self.seen[row][k] + 10 * before[k]) / (self.meant[row][k] + 10 * before[k])
+                for k in range(8)
+            ])  # fmt: skip
+            self.seen[row][b] += 1
+            self.meant[row] = [m + v for m, v in zip(self.meant[row], before, strict=True)]
+        gain = min(max(log(self.quiet[b] / p[b]), -9), 1.5)
+        self.nats = min(max(self.nats + gain, 0), 30)
+        self.run = 0 if b >= 5 else self.run + 1
+        self.table[slot][b] += 1
+
+    def learn_quiet(self, day: int) -> None:
+        told = [[v for v in self.nights.get(d, {}).values() if not isnan(v)] for d in range(day - 27, day + 1)]
+        told = [night for night in told if len(night) >= 4]
+        if len(told) < 3:
+            return
+        middle = median(sum(night) / len(night) for night in told)
+        cells = sorted(v for night in told if sum(night) / len(night) <= middle for v in night)
+        if len(cells) < 12:
+            return
+        new: list[float] = []
+        for q in QUANTILES[:-1]:
+            edge = cells[int(q * (len(cells) - 1) + 0.5)] + 0.5
+            new.append(edge if not new or edge > new[-1] else new[-1] + 0.5)
+        new.append(max(cells[-1] + 0.5, cells[-1] * 1.1 + 5, new[-1] + 0.5))
+        self.edges = [0.9 * o + 0.1 * n for o, n in zip(self.edges, new, strict=True)] if self.edges else new
+        bounds = [-inf, *self.edges, inf]
+        counts = [sum(bounds[k] < v <= bounds[k + 1] for v in cells) for k in range(8)]
+        self.quiet = share([c + p for c, p in zip(counts, PRIOR, strict=True)])
+        self.quiet = share([*self.quiet[:-1], max(self.quiet[-1], 0.002)])
+
+
+def level_of(homes: int) -> tuple[Columns, Level]:
+    columns = Columns(level_columns("r"), capacity=homes)
+    columns.fit(homes=homes, devices=0)
+    return columns, Level(columns, "r", false_alarm_every=15 * DAY)
+
+
+def step(level: Level, wh: np.ndarray, cell: int) -> None:
+    rows = np.flatnonzero(np.isfinite(wh))
+    level.weigh(rows, wh[rows], slot=cell % 48)
+    level.end_slot(wh, slot=cell % 48, day=cell // 48, alarmed=np.empty(0, np.intp))
+
+
+def life(homes: int, days: int) -> np.ndarray:
+    """(cells, homes) Wh: a fridge, and somebody awake by day; some half hours are missing."""
+    random = np.random.default_rng(7)
+    hour = np.arange(days * 48)[:, None] % 48 / 2
+    awake = (hour > 7) & (hour < 22) & (random.random((days * 48, homes)) < 0.6)
+    wh = 30 + random.gamma(4, 5, awake.shape) + awake * random.gamma(2, 100, awake.shape)
+    wh[random.random(awake.shape) < 0.03] = nan
+    return np.round(wh, 1)
+
+
+def test_many_households_equal_the_naive_twin() -> None:
+    wh = life(homes=3, days=20)
+    columns, level = level_of(3)
+    twins = [Twin() for _ in range(3)]
+    for cell, now in enumerate(wh):
+        step(level, now, cell)
+        for twin, value in zip(twins, now.tolist(), strict=True):
+            twin.step(value, cell % 48, cell // 48)
+        if cell % 48 == 20:  # the table is kept in half precision
+            assert columns["r.level_sum"].tolist() == pytest.approx([t.nats for t in twins], abs=0.02)
+    edges, quiet = columns["r.level_edge"].T, columns["r.level_quiet"].T
+    assert edges == pytest.approx(np.array([t.edges for t in twins]), rel=1e-5)
+    assert quiet == pytest.approx(np.array([t.quiet for t in twins]), rel=1e-5)
+
+
+def test_one_household_alone_is_the_same_to_the_bit() -> None:
+    wh = life(homes=4, days=12)
+    many, level = level_of(4)
+    one, alone = level_of(1)
+    for cell, now in enumerate(wh):
+        step(level, now, cell)
+        step(alone, now[2:3], cell)
+    for name in many.declared:
+        assert many[name][..., 2:3].tobytes() == one[name].tobytes(), name
+
+
+def test_a_day_like_a_night_is_told_and_a_kettle_ends_it() -> None:
+    wh = life(homes=1, days=21)
+    columns, level = level_of(1)
+    for cell, now in enumerate(wh[: 20 * 48]):
+        step(level, now, cell)
+    quiet = wh[20 * 48 + 2 : 20 * 48 + 12]
+    quiet = quiet[np.isfinite(quiet[:, 0])]
+    for cell in range(20 * 48, 20 * 48 + 40):
+        step(level, quiet[cell % len(quiet)], cell)
+    assert columns["r.level_sum"][0] > LOWEST
+    for cell in range(20 * 48 + 40, 20 * 48 + 46):
+        step(level, np.array([2000.0]), cell)
+    assert columns["r.level_sum"][0] == 0
+
+
+def test_nothing_is_weighed_before_three_nights() -> None:
+    columns, level = level_of(1)
+    for cell, now in enumerate(life(homes=1, days=2)):
+        step(level, now, cell)
+    assert not level.ready()[0]
+    assert columns["r.level_sum"][0] == 0
+
+
+def test_the_threshold_rises_with_alarms_and_sinks_with_calm() -> None:
+    columns, level = level_of(2)
+    for cell in range(15 * 48):
+        alarmed = np.array([0] if cell == 0 else [], np.intp)
+        level.end_slot(np.full(2, nan), slot=cell % 48, day=cell // 48, alarmed=alarmed)
+    assert columns["r.level_threshold"].tolist() == pytest.approx([7.75, 7.25], abs=0.01)

@@ -5,6 +5,7 @@ May import everything from site down. Pure but for nothing: an example is readin
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -81,8 +82,11 @@ def _worst(verdicts: set[int]) -> str:
 
 
 def _clock(text: str) -> int:
-    hours, minutes = text.split(":")
-    return int(hours) * HOUR + int(minutes) * MINUTE
+    hours, minutes = (int(part) for part in text.split(":"))
+    if hours > 47 or minutes > 59:
+        msg = f'"{text}" is no time of day; write 00:00 to 47:59 (past 24:00 is the day after)'
+        raise ValueError(msg)
+    return hours * HOUR + minutes * MINUTE
 
 
 def _readings(text: str, day: int, homes: Homes, site: Site) -> ReadingBatch:
@@ -97,7 +101,20 @@ def _readings(text: str, day: int, homes: Homes, site: Site) -> ReadingBatch:
         raise ValueError(msg)
     first = MIDNIGHT + day * DAY + _clock(begin)
     last = first + 1 if end is None else MIDNIGHT + day * DAY + _clock(end)
-    row = homes.add_device(HOUSEHOLD, device)
-    return reading_batch(
-        (0, row, index, float(value), at, at, 0) for at in range(first, last, parse_duration(every) if every else DAY)
-    )
+    row, number = homes.add_device(HOUSEHOLD, device), _number(value, text)
+    cadence = parse_duration(every) if every else DAY
+    if cadence < SECOND:
+        msg = f'reading "{text}": "every {every}" is too often; write 1s or more'
+        raise ValueError(msg)
+    return reading_batch((0, row, index, number, at, at, 0) for at in range(first, last, cadence))
+
+
+def _number(value: str, text: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        msg = f'reading "{text}": {value} is not a number'
+        raise ValueError(msg)
+    return number

@@ -17,13 +17,14 @@ from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch, concat, no_readings
 from mimamori.model.times import MINUTE, NEVER, Zone
+from mimamori.rules.absent import AbsentDetector
 from mimamori.rules.away import AwayDetector
 from mimamori.rules.band import BandDetector
 from mimamori.rules.columns import Columns
 from mimamori.rules.evidence import EvidenceDetector
 from mimamori.rules.latest import Latest, Shared, cell_of, latest_columns
 from mimamori.rules.silent import SilentDetector
-from mimamori.rules.spec import Away, Band, Evidence, Rule, Silent
+from mimamori.rules.spec import Absent, Away, Band, Evidence, Rule, Silent
 
 GRID = MINUTE
 FORMAT = 1
@@ -86,7 +87,8 @@ class Engine:
         waiting = concat([self._waiting, batch])
         found: list[FindingBatch] = []
         cells = cell_of(waiting.got)
-        order = np.lexsort((waiting.metric, waiting.taken, waiting.home, cells))
+        # By value before device row: of two devices that tell different things at once, rows must not decide.
+        order = np.lexsort((waiting.device, waiting.value, waiting.metric, waiting.taken, waiting.home, cells))
         waiting, cells = waiting.take(order), cells[order]
         if self._evaluated == NEVER and len(cells):
             self._evaluated = (int(cells[0]) - 1) // GRID * GRID
@@ -102,7 +104,7 @@ class Engine:
         self._waiting = waiting.take(slice(begin, None))
         if self._evaluated != NEVER:
             found += self._evaluate_before(now)
-        return concat_findings(found)
+        return _in_order(concat_findings(found))
 
     def _evaluate_before(self, at: int) -> list[FindingBatch]:
         """Evaluate the grid points in (last, at): all readings up to them have been applied."""
@@ -137,7 +139,7 @@ class Engine:
 
     def current(self) -> FindingBatch:
         """The full picture at the last grid point, for recovery: edge for flow, level for repair."""
-        return concat_findings([d.current(self._evaluated) for d in self.detectors])
+        return _in_order(concat_findings([d.current(self._evaluated) for d in self.detectors]))
 
     def view(self, name: str) -> NDArray[Any]:
         """A copy of one column, for the console; rows as in `homes`."""
@@ -165,7 +167,11 @@ class Engine:
         return self._columns.bytes_per_home()
 
 
-def _detector_of(rule: Rule) -> type[EvidenceDetector | BandDetector | AwayDetector | SilentDetector]:
+def _in_order(found: FindingBatch) -> FindingBatch:
+    return found.take(np.lexsort((found.device, found.home, found.rule, found.at))) if len(found) > 1 else found
+
+
+def _detector_of(rule: Rule) -> type[EvidenceDetector | BandDetector | AwayDetector | AbsentDetector | SilentDetector]:
     match rule.condition:
         case Evidence():
             return EvidenceDetector
@@ -173,6 +179,8 @@ def _detector_of(rule: Rule) -> type[EvidenceDetector | BandDetector | AwayDetec
             return BandDetector
         case Away():
             return AwayDetector
+        case Absent():
+            return AbsentDetector
         case Silent():
             return SilentDetector
 

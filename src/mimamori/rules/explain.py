@@ -11,8 +11,9 @@ import numpy as np
 
 from mimamori.model.metrics import Metrics
 from mimamori.model.times import HOUR, MINUTE, NEVER, Zone
-from mimamori.rules.spec import SIGNS, Away, Band, Evidence, Rule
+from mimamori.rules.spec import SIGNS, Absent, Away, Band, Evidence, Rule
 
+FEW_EXPECTED = 0.5  # signs of life; fewer, and only the level of power was there to judge by
 Explain = Callable[[Mapping[str, float], int, int], tuple[str, str]]
 SIGN_WORDS = {
     "motion": ("人感", "motion"), "bed": ("ベッド", "bed"), "door": ("玄関", "door"),
@@ -32,6 +33,8 @@ def explain_of(rule: Rule, zone: Zone, metrics: Metrics) -> Explain:
         )
     if isinstance(condition, Away):
         return lambda facts, since, at: _away(facts, _clock(zone, since, at))
+    if isinstance(condition, Absent):
+        return lambda facts, since, at: _absent(facts, _clock(zone, since, at))
     return lambda facts, since, at: _silent(facts, _clock(zone, since, at))
 
 
@@ -66,10 +69,20 @@ def _evidence(facts: Mapping[str, float], since: tuple[str, str], hours: float) 
             f"{since[0]}ごろ外出したまま{span[0]}戻っていません（この方の目安は{limit[0]}）。",
             f"Went out around {since[1]} and has not come back for {span[1]} (this household's limit: {limit[1]}).",
         )
+    expected, nats, limit_nats = facts["expected"], facts["evidence"], facts["threshold"]
+    if expected < FEW_EXPECTED and nats >= limit_nats:
+        like_night_ja = (
+            f"{since[0]}から{span[0]}、電気の使われ方が静かな夜中のままで、ふだんのこの時間帯と違います"
+            f"（確かさ{nats:.1f}、基準{limit_nats:.1f}）。"
+        )
+        like_night_en = (
+            f"For {span[1]}, since {since[1]}, power has been drawn as in a quiet night, unlike this household at "
+            f"these hours (evidence {nats:.1f} of {limit_nats:.1f} nats)."
+        )
+        return like_night_ja, like_night_en
     parts = [(SIGN_WORDS[s], facts[s]) for s in SIGNS if facts.get(s, 0) >= 0.05]
     ja = "・".join(f"{w[0]}{v:.1f}" for w, v in parts)
     en = " + ".join(f"{w[1]} {v:.1f}" for w, v in parts)
-    expected, nats, limit_nats = facts["expected"], facts["evidence"], facts["threshold"]
     sentence_ja = (
         f"{since[0]}から{span[0]}、生活の動きがありません。ふだんならこの間に約{expected:.0f}回の動きがあるはずですが"
         f"0回でした（確かさ{nats:.1f}、基準{limit_nats:.1f}：{ja or '上限時間を超過'}）。"
@@ -107,6 +120,23 @@ def _away(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, str]
     sentence_en = (
         f"Left the bed at {since[1]} and not back for {minutes:.0f} min; usually back within about {usual:.0f} min "
         f"(limit {limit:.0f} min)."
+    )
+    return sentence_ja, sentence_en
+
+
+def _absent(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, str]:
+    seconds, heart, breath = facts["seconds"], facts["last_heart_rate"], facts["last_respiration_rate"]
+    before = [(f"心拍{heart:.0f}", f"heart rate {heart:.0f}")] if np.isfinite(heart) else []
+    before += [(f"呼吸{breath:.0f}", f"respiration {breath:.0f}")] if np.isfinite(breath) else []
+    ja = "・".join(w[0] for w in before) or "体動のみ"
+    en = ", ".join(w[1] for w in before) or "movement only"
+    sentence_ja = (
+        f"在床のまま、{since[0]}から{seconds:.0f}秒、呼吸・心拍・体動の信号がありません（直前は{ja}）。"
+        "センサーとの通信は続いています。"
+    )
+    sentence_en = (
+        f"In bed, but no breathing, heartbeat or movement signal for {seconds:.0f} s, since {since[1]} "
+        f"(before that: {en}). The sensor is still talking."
     )
     return sentence_ja, sentence_en
 

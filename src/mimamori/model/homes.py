@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.~-]{0,63}$")
+ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.~-]{0,63}\Z")
 
 
 class Homes:

@@ -5,6 +5,7 @@ May import nothing of mimamori. Never reads a clock: `now` is always an argument
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -54,12 +55,12 @@ def format_duration(span: int) -> str:
 def parse_instant(text: str | float) -> int:
     """Nanoseconds UTC of an ISO 8601 time with an offset, or of epoch seconds if numeric. Raises ValueError."""
     if isinstance(text, (int, float)):
-        return round(text * SECOND) if isinstance(text, float) else text * SECOND
+        return _from_seconds(text)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         try:
-            return round(float(text) * SECOND)
+            return _from_seconds(float(text))
         except ValueError:
             msg = f'"{text}" is not a time; write ISO 8601 with an offset, such as 2026-11-23T06:40:05+09:00'
             raise ValueError(msg) from None
@@ -67,6 +68,12 @@ def parse_instant(text: str | float) -> int:
         msg = f'"{text}" has no offset; add one, such as +09:00'
         raise ValueError(msg)
     return from_datetime(moment)
+
+
+def _from_seconds(seconds: float) -> int:
+    """Exact for whole seconds; a float's fraction is true to a quarter of a microsecond, so it is rounded to one."""
+    whole = math.floor(seconds)
+    return whole * SECOND + round((seconds - whole) * 1_000_000) * 1000
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

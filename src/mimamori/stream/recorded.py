@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch, Rejected, RejectReason
-from mimamori.model.times import EPOCH_HIGH, EPOCH_LOW, parse_instant
+from mimamori.model.times import EPOCH_HIGH, EPOCH_LOW, SECOND, parse_instant
 
 COLUMNS = ("time", "household", "device", "metric", "value")
 KEPT_REJECTS = 1000  # the first so many are kept with their line; all are counted
@@ -38,7 +38,8 @@ class RecordedFile:
     readings: int = 0
     set_aside: int = 0
     bytes_read: int = 0
-    _line: int = 2
+    _line: int = 2  # physical line of the next row
+    _odd: list[int] = field(default_factory=list)  # physical lines of rows of another width, not yet passed
 
     def batches(self) -> Iterator[ReadingBatch]:
         """Batches in file order. Raises ValueError if the file is no reading file, or not sorted by time."""
@@ -63,14 +64,18 @@ class RecordedFile:
                 yield pa.Table.from_batches([part])
             return
         with pa.input_stream(str(self.path), compression="gzip" if self.path.suffix == ".gz" else None) as raw:
-            reader = pyarrow.csv.open_csv(
-                raw,
-                read_options=pyarrow.csv.ReadOptions(block_size=BLOCK),
-                parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=self._odd_row),
-                convert_options=pyarrow.csv.ConvertOptions(
-                    column_types=dict.fromkeys(COLUMNS, pa.string()), strings_can_be_null=False
-                ),
-            )
+            try:
+                reader = pyarrow.csv.open_csv(
+                    raw,
+                    read_options=pyarrow.csv.ReadOptions(block_size=BLOCK, use_threads=False),
+                    parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=self._odd_row),
+                    convert_options=pyarrow.csv.ConvertOptions(
+                        column_types=dict.fromkeys(COLUMNS, pa.string()), strings_can_be_null=False
+                    ),
+                )
+            except pa.ArrowInvalid as error:
+                msg = f"{self.path.name}: {error}; the first line must be {','.join(COLUMNS)}"
+                raise ValueError(msg) from error
             self._require(reader.schema.names)
             for part in reader:
                 self.bytes_read += part.nbytes
@@ -83,7 +88,8 @@ class RecordedFile:
             raise ValueError(msg)
 
     def _odd_row(self, row: Any) -> str:
-        self._reject(row.number or self._line, "bad-row", "write five columns", str(row.text))
+        self._odd.append(row.number)
+        self._reject(row.number, "bad-row", "write five columns", str(row.text))
         return "skip"
 
     def _reject(self, line: int, reason: RejectReason, mend: str, text: str) -> None:
@@ -95,7 +101,7 @@ class RecordedFile:
             )
 
     def _decode(self, table: pa.Table) -> ReadingBatch:
-        first, self._line = self._line, self._line + len(table)
+        lines = self._lines(len(table))
         taken, good_time = _instants(table["time"])
         value, good_value = _numbers(table["value"])
         metric = _codes(table["metric"], self.metrics.find)
@@ -116,13 +122,22 @@ class RecordedFile:
         for which, reason, mend in reasons:
             for row in np.flatnonzero(which & ~bad).tolist():
                 text = ",".join(str(table[c][row]) for c in COLUMNS) if len(self.rejected) < KEPT_REJECTS else ""
-                self._reject(first + row, reason, mend, text)
+                self._reject(int(lines[row]), reason, mend, text)
             bad |= which
         batch = ReadingBatch(
             home=home, device=device, metric=metric.astype(np.int16), value=value, taken=taken, got=taken,
             flags=np.zeros(len(table), np.uint8),
         )  # fmt: skip
         return batch.take(~bad) if bad.any() else batch
+
+    def _lines(self, rows: int) -> NDArray[np.int64]:
+        """(rows,) int64 physical line of each: the reader leaves rows of another width out."""
+        span = np.arange(self._line, self._line + rows + len(self._odd))
+        lines = np.setdiff1d(span, self._odd)[:rows]
+        if rows:
+            self._line = int(lines[-1]) + 1
+        self._odd = [line for line in self._odd if line >= self._line]
+        return lines
 
     def _devices(self, table: pa.Table) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """(device, home) rows, (n,) int32 each; -1 for ids that are none. New ones are added in order of appearance."""
@@ -178,7 +193,11 @@ def _instants(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.bo
         return pc.cast(column, pa.timestamp("ns")).cast(pa.int64()).to_numpy(), np.ones(len(column), bool)
     if not pa.types.is_string(column.type):
         seconds = column.cast(pa.float64()).to_numpy()
-        return np.rint(seconds * 1e9).astype(np.int64), np.isfinite(seconds)
+        good = np.isfinite(seconds)
+        whole = np.floor(np.where(good, seconds, 0))
+        # a float holds whole seconds exactly and the rest to a quarter of a microsecond
+        micros = np.rint((np.where(good, seconds, 0) - whole) * 1e6)
+        return whole.astype(np.int64) * SECOND + micros.astype(np.int64) * 1000, good
     try:
         at = pc.cast(column, pa.timestamp("ns", tz="UTC")).cast(pa.int64()).to_numpy()
     except pa.ArrowInvalid:

@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, make_url, text
 
 from mimamori.model.alert import AlertEvent
-from mimamori.model.notice import Notice
+from mimamori.model.notice import Notice, Status
 from mimamori.model.readings import Rejected
 from mimamori.model.times import DAY, MINUTE, SECOND
 from mimamori.store.ledger import Ledger, LedgerError
@@ -124,6 +124,53 @@ class Conformance:
         await ledger.commit(events=[], notices=[fresh], cancelled=[waiting.key, sent.key, fresh.key, "unknown"], now=T0)
         assert {s.notice.step: s.status for s in await ledger.notices()} == {1: "cancelled", 2: "sent", 3: "cancelled"}
         assert await ledger.due_notices(T0 + DAY) == []
+
+    async def test_only_what_waits_can_be_sent(self, ledger: Ledger) -> None:
+        one, gone = notice(1), notice(2)
+        await ledger.commit(events=[], notices=[one, gone], cancelled=[gone.key], now=T0)
+        assert not await ledger.mark_notice(gone.key, status="sending", now=T0)
+        assert await ledger.mark_notice(one.key, status="sending", now=T0)
+        assert not await ledger.mark_notice(one.key, status="sending", now=T0)
+        assert await ledger.mark_notice(one.key, status="planned", now=T0, retry_at=T0 + 1)
+        assert await ledger.mark_notice(one.key, status="sending", now=T0 + 1)
+        for answer in ("failed", "sent", "delivered"):
+            assert await ledger.mark_notice(one.key, status=answer, now=T0 + 2)
+            assert not await ledger.mark_notice(one.key, status="sending", now=T0 + 3)
+        told = {s.notice.step: (s.status, s.tries) for s in await ledger.notices()}
+        assert told == {1: ("delivered", 2), 2: ("cancelled", 0)}
+
+    @pytest.mark.parametrize("again", ["planned", "failed"])
+    async def test_what_is_cancelled_on_its_way_is_not_tried_again(self, ledger: Ledger, again: Status) -> None:
+        one = notice()
+        await ledger.commit(events=[], notices=[one], now=T0)
+        await ledger.mark_notice(one.key, status="sending", now=T0)
+        await ledger.commit(events=[], notices=[], cancelled=[one.key], now=T0)
+        assert await ledger.notice_counts() == {"sending": 1}
+        assert not await ledger.mark_notice(one.key, status=again, now=T0, retry_at=T0 + MINUTE)
+        assert not await ledger.mark_notice(one.key, status="sending", now=T0 + MINUTE)
+        assert await ledger.due_notices(T0 + DAY) == []
+        assert await ledger.notice_counts() == {"cancelled": 1}
+
+    async def test_what_is_cancelled_on_its_way_may_still_arrive(self, ledger: Ledger) -> None:
+        one = notice()
+        await ledger.commit(events=[], notices=[one], now=T0)
+        await ledger.mark_notice(one.key, status="sending", now=T0)
+        await ledger.commit(events=[], notices=[], cancelled=[one.key], now=T0)
+        assert await ledger.mark_notice(one.key, status="sent", now=T0 + 1, provider_id="SM1")
+        assert await ledger.mark_notice(one.key, status="delivered", now=T0 + 2)
+        (state,) = await ledger.notices()
+        assert (state.status, state.sent_at, state.delivered_at) == ("delivered", T0 + 1, T0 + 2)
+
+    async def test_a_crash_does_not_call_again_after_an_answer(self, ledger: Ledger, url: str) -> None:
+        one = notice()
+        await ledger.commit(events=[], notices=[one], now=T0)
+        await ledger.mark_notice(one.key, status="sending", now=T0)
+        await ledger.commit(events=[], notices=[], cancelled=[one.key], now=T0)
+        await ledger.close()
+        again = await Ledger.open(url)
+        assert await again.due_notices(T0 + DAY) == []
+        assert await again.notice_counts() == {"cancelled": 1}
+        await again.close()
 
     async def test_after_a_crash_what_was_being_sent_is_planned_again(self, ledger: Ledger, url: str) -> None:
         one = notice()

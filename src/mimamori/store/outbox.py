@@ -17,6 +17,9 @@ from mimamori.store.tables import notice
 
 URGENCY = {"high": 2, "medium": 1, "low": 0}
 COLUMNS = tuple(f.name for f in fields(Notice))
+WAITING = ("planned", "failed")
+WITHDRAWN = NEVER + 1  # due_at of a notice cancelled while it was on its way; no time of a real notice
+GONE = {"status": "cancelled", "due_at": NEVER, "detail": "cancelled while it was on its way"}
 
 
 def plan(connection: Connection, notices: Sequence[Notice], now: int) -> None:
@@ -34,13 +37,18 @@ def plan(connection: Connection, notices: Sequence[Notice], now: int) -> None:
 
 
 def cancel(connection: Connection, keys: Sequence[str]) -> None:
-    """Cancels those of the keys that are still planned; what is on its way or was sent stays as it is."""
+    """Cancels those of the keys that still wait; what was sent stays as it is.
+
+    One that is on its way ends as its sender says, but is not tried again: `mark` then makes it "cancelled".
+    """
     for key in keys:
+        mine = notice.c.key == key
         connection.execute(
-            update(notice)
-            .where(notice.c.key == key, _waiting())
-            .values(status="cancelled", due_at=NEVER, detail="cancelled before it was sent")
-        )
+            update(notice).where(mine, _waiting()).values(
+                status="cancelled", due_at=NEVER, detail="cancelled before it was sent"
+            )
+        )  # fmt: skip
+        connection.execute(update(notice).where(mine, notice.c.status == "sending").values(due_at=WITHDRAWN))
 
 
 def due(connection: Connection, now: int, limit: int) -> list[NoticeState]:
@@ -53,23 +61,30 @@ def due(connection: Connection, now: int, limit: int) -> list[NoticeState]:
 def mark(
     connection: Connection, key: str, *, status: Status, now: int, provider_id: str, detail: str, retry_at: int
 ) -> bool:
-    """Notes what became of a notice; False if there is none of that key.
+    """Notes what became of a notice; False, and nothing is done, if it must not be sent or there is none of that key.
 
-    "sending" counts a try. "delivered" is final: a slower "sent" or "failed" does not take it back. A retry_at other
-    than NEVER makes a "planned" or "failed" notice due again then.
+    "sending" counts a try and is refused unless the notice waits. A retry_at other than NEVER makes a "planned" or
+    "failed" notice due again then, unless it was cancelled on its way: it is "cancelled" instead, and the answer False.
+    "cancelled" is final, and so is "delivered": a slower "sent" or "failed" does not take it back.
     """
     found = connection.execute(select(notice).where(notice.c.key == key).with_for_update()).one_or_none()
-    if found is None:
+    if found is None or found.status == "cancelled":
+        return False
+    if status == "sending" and not (found.status in WAITING and found.due_at != NEVER):
+        return False
+    again = status == "planned" or (status == "failed" and retry_at != NEVER)
+    if found.due_at == WITHDRAWN and again:
+        connection.execute(update(notice).where(notice.c.key == key).values(GONE))
         return False
     final = found.status == "delivered"
     values = {
         "status": found.status if final else status,
         "tries": found.tries + (status == "sending"),
-        "due_at": retry_at if status in {"planned", "failed"} and not final else NEVER,
+        "due_at": retry_at if again and not final else NEVER,
         "provider_id": provider_id or found.provider_id,
         "detail": found.detail if final else detail or found.detail,
     }
-    if status == "planned" and retry_at == NEVER:
+    if status == "planned" and retry_at == NEVER and not final:
         values["due_at"] = found.due
     if status == "sent":
         values["sent_at"] = now
@@ -80,8 +95,13 @@ def mark(
 
 
 def take_back(connection: Connection) -> None:
-    """What was being sent when the service died is planned again, under the same key: rather twice than never."""
-    connection.execute(update(notice).where(notice.c.status == "sending").values(status="planned", due_at=notice.c.due))
+    """What was being sent when the service died is planned again, under the same key: rather twice than never.
+
+    Unless it was cancelled meanwhile: somebody has answered, and nobody is called again.
+    """
+    sending = notice.c.status == "sending"
+    connection.execute(update(notice).where(sending, notice.c.due_at == WITHDRAWN).values(GONE))
+    connection.execute(update(notice).where(sending).values(status="planned", due_at=notice.c.due))
 
 
 def newest(connection: Connection, alert: str | None, limit: int) -> list[NoticeState]:
@@ -99,7 +119,7 @@ def counts(connection: Connection) -> dict[str, int]:
 
 
 def _waiting() -> ColumnElement[bool]:
-    return and_(notice.c.status.in_(("planned", "failed")), notice.c.due_at != NEVER)
+    return and_(notice.c.status.in_(WAITING), notice.c.due_at != NEVER)
 
 
 def _state(of: RowMapping) -> NoticeState:

@@ -11,6 +11,7 @@ import json
 import logging
 import secrets
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, nullcontext
 from pathlib import Path
@@ -74,8 +75,8 @@ async def serve(
         readings = await EmbeddedReadings.open(settings.data / "readings", homes=homes, metrics=site.metrics)
         stack.push_async_callback(readings.close)
         desk = Desk(ledger)
-        server = _web_server(desk, ledger, settings)
-        serving = asyncio.create_task(server.serve(), name="web")
+        server, listening = _web_server(desk, ledger, settings), _listen(settings)
+        serving = asyncio.create_task(server.serve(sockets=[listening]), name="web")
         stack.push_async_callback(_end_web, desk, server, serving)
 
         engine = Engine(homes, site.rules, site.metrics, site.zone)
@@ -144,6 +145,16 @@ def _web_server(desk: Desk, ledger: Ledger, settings: Settings) -> uvicorn.Serve
     server = uvicorn.Server(config)
     server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]  # the wiring stops it, in its order
     return server
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The console's socket, had before anything else is begun: uvicorn itself would end the process without a word."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family)
+    except OSError as error:
+        msg = f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); choose another port"
+        raise OSError(msg) from error
 
 
 async def _end_web(desk: Desk, server: uvicorn.Server, serving: asyncio.Task[None]) -> None:

@@ -80,16 +80,16 @@ async def serve(
         stack.push_async_callback(_end_web, desk, server, serving)
 
         engine = Engine(homes, site.rules, site.metrics, site.zone)
-        book = Book(site.rule_infos, site.alerts)
         mark = await ledger.engine_mark()
         now = clock.now()
-        book.restore(await ledger.alert_events(since=NEVER if mark is None else now - 30 * DAY))
         if mark is not None:
             await _restore(engine, mark, readings, site, now)
         if prepare is not None:
             await prepare(ledger, homes, engine, clock)
             now = clock.now()
         residents = {r.household: r for r in await ledger.residents()}
+        book = Book(site.rule_infos, site.alerts, places={r.household: r.code for r in residents.values()})
+        book.restore(await ledger.alert_events(since=NEVER if mark is None else now - 30 * DAY))
         people = {
             s.id: Person(id=s.id, role=s.role, phone=s.phone, email=s.email)
             for s in await ledger.all_staff()

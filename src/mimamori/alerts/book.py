@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from mimamori.alerts.escalate import Due, next_due
@@ -63,9 +63,13 @@ class Book:
     State is the fold of the events handed out, always: what `apply` and `command` return is all there is to store.
     """
 
-    def __init__(self, rules: Sequence[RuleInfo], content: AlertContent) -> None:
+    def __init__(
+        self, rules: Sequence[RuleInfo], content: AlertContent, *, places: Mapping[str, str] | None = None
+    ) -> None:
+        """places: the code by which messages name a household; its id where there is none."""
         self.rules = tuple(rules)
         self.content = content
+        self.places = places or {}
         self._clears = {r.name: r.clears for r in rules}
         self._alerts: dict[str, Alert] = {}
         self._newest: dict[tuple[str, str, str], str] = {}
@@ -78,6 +82,10 @@ class Book:
     def alert(self, key: str) -> Alert | None:
         """The alert with this id, None if there is none in memory."""
         return self._alerts.get(key)
+
+    def placed(self, alert: Alert) -> Alert:
+        """The alert as messages speak of it: its household by the code that staff know."""
+        return replace(alert, household=self.places.get(alert.household, alert.household))
 
     def policy(self, alert: Alert) -> Policy:
         """The policy that holds for an alert."""

@@ -177,7 +177,7 @@ def _bundle(held: Sequence[Notice], book: Book, now: int) -> tuple[list[Notice],
         return [], [n.key for n in held[:-1]]
     alerts.sort(key=lambda a: (-RANK[a.priority], a.opened, a.id))
     worst = next(n for n in held if n.alert == alerts[0].id)
-    text = bundle_text(book.content.texts, alerts, book.content.roster.zone, now)
+    text = bundle_text(book.content.texts, [book.placed(a) for a in alerts], book.content.roster.zone, now)
     reason = f"{len(alerts)} alerts in one message"
     # the second of the plan makes the key of a bundle unique: one person gets at most one bundle a tick
     one = replace(

@@ -130,7 +130,7 @@ class _Change:
         elif self.event.step == 0 and not told:
             kind = "first"
         say = console_text if channel == "console" else call_text
-        text = say(self.book.content.texts, kind, self.alert, self.book.content.roster.zone, self.now)
+        text = say(self.book.content.texts, kind, self.book.placed(self.alert), self.book.content.roster.zone, self.now)
         return Notice(
             alert=self.alert.id, step=self.event.step, recipient=recipient, channel=channel, round=self.alert.round,
             kind=kind, priority=self.alert.priority, address=address, text=text, due=self.now,
@@ -143,9 +143,9 @@ class _Change:
         untouched = not alert.owner and alert.returned_at == NEVER
         kind: NoticeKind
         if event.kind == "acknowledged" or (event.kind == "resolved" and event.by not in ENGINE and untouched):
-            kind, text = "taken", taken_text(texts, alert, event.by, zone, self.now)
+            kind, text = "taken", taken_text(texts, self.book.placed(alert), event.by, zone, self.now)
         elif event.kind == "returned":
-            kind, text = "ended", ended_text(texts, alert, zone, self.now)
+            kind, text = "ended", ended_text(texts, self.book.placed(alert), zone, self.now)
         else:
             return []
         told = {

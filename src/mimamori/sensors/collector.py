@@ -149,10 +149,17 @@ class Collector:
             await asyncio.gather(self._task, return_exceptions=True)
         self._connected.clear()
         if link is not None and link.alive:
-            with contextlib.suppress(TimeoutError, OSError):
-                async with asyncio.timeout(1):
-                    await link.client.disconnect()
-            link.drop()
+            await self._leave(link)
+
+    async def _leave(self, link: _Link) -> None:
+        """Says goodbye and lets the broker hang up: closing first could tear our last acknowledgements off."""
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(1):
+                if link.transport is not None:
+                    link.transport.write(b"\xe0\x00")  # DISCONNECT, the same in MQTT 3.1.1 and 5
+                    await link.lost.wait()
+                await link.client.disconnect()
+        link.drop()
 
     @property
     def connected(self) -> bool:
@@ -280,6 +287,9 @@ class Collector:
         error = attempt.exception() if attempt.done() and not attempt.cancelled() else None
         if error is None and link.transport is not None:
             self._modern = not link.modern  # it hung up without a word: perhaps it speaks the other version
+            if link.modern:
+                log.info("the broker hung up on MQTT 5; trying 3.1.1")
+                return
         if self.counts.failures & (self.counts.failures - 1) == 0:  # 1st, 2nd, 4th, ...: say it, do not flood
             log.warning("no connection to the broker (attempt %d): %s", self.counts.failures, error or "no answer")
 

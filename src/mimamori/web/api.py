@@ -75,8 +75,8 @@ async def alerts(request: Request, state: State | None = None) -> list[AlertShap
     """Alerts that are not resolved and those resolved lately, what needs a hand first; with their events."""
     web = web_of(request)
     view = web.desk.view
-    chosen = [a for a in queue_order(view.alerts) if state in {None, a.state}]
-    return [alert_shape(a, view.zone, await events_of(web, a.id)) for a in chosen]
+    found = [await alert_with_events(web, a.id) for a in queue_order(view.alerts)]
+    return [alert_shape(a, view.zone, events) for a, events in found if a is not None and state in {None, a.state}]
 
 
 @router.get("/alerts/{alert:path}", dependencies=[Depends(Gate("watch", "alert", "alert"))])
@@ -153,7 +153,6 @@ async def events_of(web: Web, alert: str) -> list[AlertEvent]:
 
 
 async def alert_with_events(web: Web, alert: str) -> tuple[Alert | None, list[AlertEvent]]:
-    """The alert from the newest view, or folded from its events when it is older; None if there never was one."""
+    """The alert as its events make it, so that state and events never disagree; None if there never was one."""
     events = await events_of(web, alert)
-    found = web.desk.alert(alert) or (fold_all(events).get(alert) if events else None)
-    return found, events
+    return fold_all(events).get(alert), events

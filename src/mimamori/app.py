@@ -67,7 +67,7 @@ async def serve(
     """
     settings.data.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
-        ledger = await Ledger.open(settings.ledger or f"sqlite:///{(settings.data / 'ledger.sqlite').resolve()}")
+        ledger = await Ledger.open(settings.ledger_url)
         stack.push_async_callback(ledger.close)
         homes = Homes()
         for device in await ledger.devices():

@@ -17,6 +17,8 @@ import click
 
 import mimamori
 from mimamori.app import serve, stop_on_signals
+from mimamori.backup import back_up
+from mimamori.backup import restore as restore_backup
 from mimamori.check import check_examples
 from mimamori.demo import DemoOptions, run_demo
 from mimamori.model.times import parse_duration, parse_instant
@@ -25,7 +27,7 @@ from mimamori.replay import write_lines
 from mimamori.settings import read_settings
 from mimamori.simulate import publish_days, write_days
 from mimamori.site import Site, SiteError, copy_content, load_site
-from mimamori.stream.clock import Clock
+from mimamori.stream.clock import Clock, wall
 
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW = click.Path(dir_okay=False, path_type=Path)
@@ -190,6 +192,38 @@ def simulate(**options: Any) -> None:
             click.echo(f"{count} readings in {options['out']}")
         else:
             asyncio.run(publish_days(site, options["broker"], os.environ, speed=options["speed"], **chosen))
+
+
+_DATA = click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path("data"),
+                     show_default=True, help="The service's folder (MIMAMORI_DATA goes before it).")  # fmt: skip
+
+
+@main.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@_site_option
+@_DATA
+def backup(folder: Path, site: Path | None, data: Path) -> None:
+    """Copy a site's content, ledger and readings into the new FOLDER, consistently, while the service runs."""
+    with _plainly():
+        made = back_up(_load(site), read_settings(os.environ, data=data), folder, wall())
+        click.echo(f"{folder}: {len(made['files'])} files")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--site", required=True, type=click.Path(file_okay=False, path_type=Path),
+              help="Folder for the content; must hold none.")  # fmt: skip
+@_DATA
+def restore(folder: Path, site: Path, data: Path) -> None:
+    """Put the backup in FOLDER into an empty site and an empty data folder."""
+    with _plainly():
+        settings = read_settings(os.environ, data=data)
+        broken = restore_backup(folder, site, settings)
+        for words in broken:
+            click.echo(words, err=True)
+        if broken:
+            raise SystemExit(1)
+        click.echo(f"restored; start it with: mimamori run --site {site} --data {settings.data}")
 
 
 if __name__ == "__main__":

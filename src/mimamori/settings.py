@@ -27,6 +27,11 @@ class Settings:
     twilio_url: str = ""
     public_url: str = ""
 
+    @property
+    def ledger_url(self) -> str:
+        """Where the ledger is: as set, or SQLite in the data folder."""
+        return self.ledger or f"sqlite:///{(self.data / 'ledger.sqlite').resolve()}"
+
 
 VARIABLES: Mapping[str, str] = {
     "MIMAMORI_DATA": "data",

@@ -66,6 +66,8 @@ def test_a_reading_becomes_rows(decoder: Decoder, homes: Homes, metrics: Metrics
         (b"\xff\xfe\x00", "not-json"),
         (b"[" * 100_000, "not-json"),
         (b'{"v":{"heart_rate":62}} tail', "not-json"),
+        (cbor2.dumps({"v": {"heart_rate": 62}}) + b"\x00", "not-json"),
+        (cbor2.dumps({"v": {"heart_rate": 62}}) * 2, "not-json"),
         (b"null", "bad-shape"),
         (b"42", "bad-shape"),
         (b"[]", "bad-shape"),
@@ -294,6 +296,11 @@ def test_a_wave_chunk(decoder: Decoder, homes: Homes) -> None:
 )
 def test_a_bad_wave_chunk_is_named(decoder: Decoder, chunk: Any, reason: str) -> None:
     assert [r.reason for r in said(decoder, cbor2.dumps(chunk), WAVE).rejected] == [reason]
+
+
+def test_a_wave_chunk_with_bytes_behind_it_is_named(decoder: Decoder) -> None:
+    glued = cbor2.dumps({"t": 1, "fs": 100, "s": b"\x00\x00"}) + b"\x00"
+    assert [r.reason for r in said(decoder, glued, WAVE).rejected] == ["not-json"]
 
 
 # -- properties ---------------------------------------------------------------------------------------------------

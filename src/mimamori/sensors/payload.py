@@ -10,12 +10,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import cbor2
-
 from mimamori.model.metrics import Metrics
 from mimamori.model.times import NEVER
 from mimamori.sensors.profile import MappedValue, TopicMap
-from mimamori.sensors.sample import Mistake, Said, mapping, moment, number
+from mimamori.sensors.sample import Mistake, Said, mapping, moment, number, read_cbor
 from mimamori.sensors.senml import is_senml, read_pack
 
 _JSON_STARTS = b'{["tfnN-I0123456789 \t\r\n\xef'
@@ -97,10 +95,7 @@ def _parse(payload: bytes) -> Any:
         except (ValueError, RecursionError):
             pass
         raise Mistake("not-json", "send JSON in UTF-8 (or SenML in CBOR)")
-    try:
-        return cbor2.loads(payload)
-    except Exception:  # noqa: BLE001 - tags of strangers run decoders of many kinds; all mean the same here
-        raise Mistake("not-json", "send JSON in UTF-8 (or SenML in CBOR)") from None
+    return read_cbor(payload, "send JSON in UTF-8 (or SenML in CBOR)")
 
 
 def _at(document: Any, path: str) -> Any:

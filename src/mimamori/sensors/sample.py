@@ -5,11 +5,14 @@ May import model only. No I/O, no clock; numbers and times of strangers are made
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+import cbor2
 
 from mimamori.model.readings import RejectReason
 from mimamori.model.times import NEVER, from_datetime
@@ -108,3 +111,15 @@ def _shown(value: object) -> str:
     if isinstance(value, str):
         return f"text {value[:20]!r}"
     return type(value).__name__
+
+
+def read_cbor(payload: bytes, mend: str) -> Any:
+    """The one CBOR item that the payload is. Raises Mistake, with this mend, for anything else."""
+    source = io.BytesIO(payload)
+    try:
+        document = cbor2.CBORDecoder(source).decode()
+    except Exception:  # noqa: BLE001 - tags of strangers run decoders of many kinds; all mean the same here
+        raise Mistake("not-json", mend) from None
+    if source.tell() != len(payload):  # torn or glued: what was read may be half of what was meant
+        raise Mistake("not-json", "send one CBOR item a message, with nothing behind it")
+    return document

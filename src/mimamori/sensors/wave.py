@@ -6,14 +6,13 @@ May import model and sensors.sample. Pure. The format is written down in the REA
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cbor2
 import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.model.times import NEVER
-from mimamori.sensors.sample import Mistake, mapping, moment, number
+from mimamori.sensors.sample import Mistake, mapping, moment, number, read_cbor
 
 GAP = -32768
 """The raw count that says "no sample here"."""
@@ -37,11 +36,7 @@ def read_wave(payload: bytes, home: int, device: int, got: int) -> Wave:
 
     Raises Mistake for anything else.
     """
-    try:
-        document: Any = cbor2.loads(payload)
-    except Exception:  # noqa: BLE001 - tags of strangers run decoders of many kinds; all mean the same here
-        raise Mistake("not-json", "send the waveform chunk as CBOR") from None
-    chunk = mapping(document, "a waveform chunk")
+    chunk = mapping(read_cbor(payload, "send the waveform chunk as CBOR"), "a waveform chunk")
     taken = moment(chunk.get("t"))
     rate, scale = number(chunk.get("fs"), "fs"), number(chunk.get("scale", 1), "scale")
     raw = chunk.get("s")

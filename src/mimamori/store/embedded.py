@@ -23,6 +23,7 @@ from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import HOUR, MINUTE, NEVER, SECOND
+from mimamori.store.copies import copy_file
 from mimamori.store.history import History, arrivals
 from mimamori.store.keys import Keys
 from mimamori.store.pack import pack_log, unpack_log
@@ -283,15 +284,7 @@ class EmbeddedReadings:
 
     async def backup(self, folder: Path) -> None:
         """A consistent copy, by SQLite's online backup, while readings go on being stored."""
-        await asyncio.get_running_loop().run_in_executor(self._readers, self._backup, folder)
-
-    def _backup(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        copy = sqlite3.connect(folder / FILE)
-        try:
-            self._reader().backup(copy)
-        finally:
-            copy.close()
+        await asyncio.get_running_loop().run_in_executor(self._readers, copy_file, self._folder / FILE, folder / FILE)
 
     async def close(self) -> None:
         """Ends the sealing after its present step; the rest is sealed after the next start."""

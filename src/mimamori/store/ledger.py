@@ -26,7 +26,7 @@ from mimamori.model.alert import AlertEvent
 from mimamori.model.notice import Notice, NoticeState, Status
 from mimamori.model.readings import Rejected
 from mimamori.model.times import NEVER
-from mimamori.store import chain, outbox, people, tables
+from mimamori.store import chain, copies, outbox, people, tables
 from mimamori.store.records import Absence, Access, Device, EngineMark, Resident, Session, Staff
 
 QUARANTINE = 10_000
@@ -127,7 +127,9 @@ class Ledger:
     async def mark_notice(
         self, key: str, *, status: Status, now: int, provider_id: str = "", detail: str = "", retry_at: int = NEVER
     ) -> bool:
-        """What became of a notice (see outbox.mark); False if there is none of that key."""
+        """What became of a notice. False, and nothing is done, if there is none of that key, it is cancelled, or it is
+        to be sent but does not wait (see outbox.mark).
+        """
         return await self._do(
             lambda connection: outbox.mark(
                 connection, key, status=status, now=now, provider_id=provider_id, detail=detail, retry_at=retry_at
@@ -221,20 +223,29 @@ class Ledger:
     # -- housekeeping --------------------------------------------------------------------------------------------
 
     async def backup(self, folder: Path) -> None:
-        """A consistent copy of an SQLite ledger into `folder`, while running; PostgreSQL has tools of its own."""
-        if self._url.get_backend_name() != "sqlite":
-            raise LedgerError("a ledger in PostgreSQL is backed up by its own tools; run pg_dump")
+        """A consistent copy, while running, as an SQLite ledger in `folder`: of PostgreSQL too, row by row."""
+        await self._ask(lambda connection: self._copy(connection, folder / FILE))
+
+    def _copy(self, connection: Connection, file: Path) -> None:
+        if self._url.get_backend_name() == "sqlite":
+            copies.copy_file(Path(str(self._url.database)), file)
+            return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")  # all tables at one moment
+        with _engine(f"sqlite:///{file}").begin() as target:
+            _migrate(target)
+            copies.copy_rows(connection, target)
+
+    async def fill(self, file: Path) -> None:
+        """Every row of a copy made by `backup`. Raises LedgerError unless this ledger is empty."""
 
         def work(connection: Connection) -> None:
-            folder.mkdir(parents=True, exist_ok=True)
-            copy = sqlite3.connect(folder / FILE)
-            try:
-                source: Any = connection.connection.driver_connection
-                source.backup(copy)
-            finally:
-                copy.close()
+            if not copies.is_empty(connection):
+                raise LedgerError(f"{self._url.render_as_string()}: holds records already; name an empty database")
+            with _engine(f"sqlite:///{file}").begin() as source:
+                copies.copy_rows(source, connection)
 
-        await self._ask(work)
+        await self._do(work)
 
     async def _put(self, table: Any, record: Any) -> None:
         await self._do(lambda connection: people.put(connection, table, asdict(record)))

@@ -36,8 +36,10 @@ from mimamori.sensors.profile import topic_filters
 from mimamori.settings import Settings
 from mimamori.site import Site
 from mimamori.store.embedded import EmbeddedReadings
+from mimamori.store.influx import InfluxReadings
+from mimamori.store.influxql import Server
 from mimamori.store.ledger import Ledger
-from mimamori.store.readings import ReadingStore
+from mimamori.store.readings import ReadingStore, StoreError
 from mimamori.store.records import EngineMark
 from mimamori.stream.clock import Clock, wall
 from mimamori.web.app import create_web
@@ -72,7 +74,7 @@ async def serve(
         homes = Homes()
         for device in await ledger.devices():
             homes.add_device(device.household, device.device, device.profile)
-        readings = await EmbeddedReadings.open(settings.data / "readings", homes=homes, metrics=site.metrics)
+        readings = await _open_readings(settings, homes, site)
         stack.push_async_callback(readings.close)
         desk = Desk(ledger)
         server, listening = _web_server(desk, ledger, settings), _listen(settings)
@@ -184,6 +186,20 @@ def _senders(settings: Settings, stack: AsyncExitStack) -> dict[Channel, Sender]
     return senders
 
 
+async def _open_readings(settings: Settings, homes: Homes, site: Site) -> ReadingStore:
+    """The embedded store, or InfluxDB with its spool in the same folder if its URL is set."""
+    if not settings.influx_url:
+        return await EmbeddedReadings.open(settings.data / "readings", homes=homes, metrics=site.metrics)
+    server = Server(
+        url=settings.influx_url, bucket=settings.influx_bucket, token=settings.influx_token, org=settings.influx_org
+    )
+    try:
+        return await InfluxReadings.open(settings.data / "readings", server, homes=homes, metrics=site.metrics)
+    except BaseException:
+        await server.close()
+        raise
+
+
 async def _restore(engine: Engine, mark: EngineMark, readings: ReadingStore, site: Site, now: int) -> None:
     """The engine as it was, then the readings stored since, then on from here: downtime is not quiet time."""
     if mark.digest != site.digest or mark.version != FORMAT:
@@ -195,10 +211,13 @@ async def _restore(engine: Engine, mark: EngineMark, readings: ReadingStore, sit
         except ValueError as error:
             log.warning("snapshot not used: %s", error)
             return
-    async for batch in readings.scan_all(mark.at - CATCH_UP, now):
-        fresh = batch.take(batch.got > mark.at)
-        if len(fresh):
-            engine.step(fresh, int(fresh.got[-1]))
+    try:
+        async for batch in readings.scan_all(mark.at - CATCH_UP, now):
+            fresh = batch.take(batch.got > mark.at)
+            if len(fresh):
+                engine.step(fresh, int(fresh.got[-1]))
+    except StoreError as error:  # a server that is away must not keep the watch from starting
+        log.warning("the readings since the last snapshot are not caught up with: %s", error)
     engine.resume(now)
 
 

@@ -19,12 +19,12 @@ from sqlalchemy.engine import make_url
 import mimamori
 from mimamori.settings import Settings
 from mimamori.site import FOLDERS, Site
-from mimamori.store import embedded, ledger
+from mimamori.store import embedded, ledger, spool
 from mimamori.store.copies import copy_file
 from mimamori.store.ledger import Ledger
 
 MANIFEST = "backup.json"
-READINGS = f"readings/{embedded.FILE}"
+STORES = (embedded.FILE, spool.FILE)
 BLOCK = 1 << 20
 
 
@@ -32,11 +32,12 @@ def back_up(site: Site, settings: Settings, folder: Path, now: int) -> dict[str,
     """A consistent copy into `folder`, which appears whole or not at all. The manifest, as written there.
 
     The ledger is copied before the readings: those reach at least as far as the engine's mark, so that a restored
-    service catches up as after a crash. Raises OSError, also where the folder is taken or there is nothing to save.
+    service catches up as after a crash. InfluxDB has a backup of its own: of it only the spool is here.
+    Raises OSError, also where the folder is taken or there is nothing to save.
     """
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; name a new folder for each backup")
-    readings = settings.data / "readings" / embedded.FILE
+    readings = settings.data / "readings" / (spool.FILE if settings.influx_url else embedded.FILE)
     if not readings.exists():
         raise FileNotFoundError(f"{readings} does not exist; set MIMAMORI_DATA or --data to the service's folder")
     growing = folder.with_name(folder.name + ".part")
@@ -45,7 +46,7 @@ def back_up(site: Site, settings: Settings, folder: Path, now: int) -> dict[str,
     for name in FOLDERS:
         shutil.copytree(site.folder / name, growing / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     asyncio.run(_copy_ledger(settings, growing))
-    _copy(readings, growing / READINGS)
+    _copy(readings, growing / "readings" / readings.name)
     manifest = {"version": mimamori.__version__, "at": now, "content": site.digest, "files": dict(_sums(growing))}
     (growing / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     if folder.exists():
@@ -65,7 +66,9 @@ def restore(folder: Path, site: Path, settings: Settings) -> list[str]:
     if taken:
         raise FileExistsError(f"{', '.join(map(str, taken))} already there; restore into an empty site and data folder")
     broken = asyncio.run(_fill_ledger(settings, folder / ledger.FILE))
-    _copy(folder / READINGS, settings.data / READINGS)
+    for name in STORES:
+        if (folder / "readings" / name).exists():
+            _copy(folder / "readings" / name, settings.data / "readings" / name)
     for name in FOLDERS:
         shutil.copytree(folder / name, site / name)
     return broken

@@ -193,6 +193,12 @@ class Loop:
             "broker", "ブローカーに接続中" if connected else "ブローカーに接続できません",
             "connected to the broker" if connected else "no connection to the broker", ok=connected,
         )  # fmt: skip
+        trouble, self.counts["waiting"] = self.readings.trouble, self.readings.counts.waiting
+        self._light(
+            "history", "履歴に移せません。手元には保存されています" if trouble else "履歴に移せています",
+            f"durable, but not in its final place: {trouble}" if trouble else "readings reach their final place",
+            ok=not trouble,
+        )  # fmt: skip
         alerts = self.book.alerts()
         closed = [a for a in alerts if a.state == "resolved"][-SHOWN_RESOLVED:]
         live = [a for a in alerts if a.state != "resolved"]

@@ -19,6 +19,10 @@ class Settings:
     broker_user: str = ""
     broker_password: str = field(default="", repr=False)
     ledger: str = ""
+    influx_url: str = ""
+    influx_bucket: str = "mimamori"
+    influx_token: str = field(default="", repr=False)
+    influx_org: str = ""
     host: str = "127.0.0.1"
     port: int = 8080
     twilio_account: str = ""
@@ -39,6 +43,10 @@ VARIABLES: Mapping[str, str] = {
     "MIMAMORI_BROKER_USER": "broker_user",
     "MIMAMORI_BROKER_PASSWORD": "broker_password",
     "MIMAMORI_LEDGER": "ledger",
+    "MIMAMORI_INFLUX_URL": "influx_url",
+    "MIMAMORI_INFLUX_BUCKET": "influx_bucket",
+    "MIMAMORI_INFLUX_TOKEN": "influx_token",
+    "MIMAMORI_INFLUX_ORG": "influx_org",
     "MIMAMORI_HOST": "host",
     "MIMAMORI_PORT": "port",
     "MIMAMORI_TWILIO_ACCOUNT": "twilio_account",

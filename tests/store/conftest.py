@@ -1,17 +1,20 @@
-"""Fixtures of the stores: a private PostgreSQL, and the words that random readings are made of."""
+"""Fixtures of the stores: a private PostgreSQL, and a private InfluxDB behind a small proxy."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 
 def _program(name: str) -> Path:
@@ -53,3 +56,106 @@ def postgres() -> Iterator[str]:
             yield f"postgresql+psycopg://mimamori@127.0.0.1:{port}/postgres"
         finally:
             subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True, cwd=folder, **user)
+
+
+class Influx:
+    """A real InfluxDB 1.6 on a free port, its data in a folder, and in front of it what 1.6 lacks: /api/v2/write.
+
+    answers: what the next writes are answered instead (status, headers), oldest first. forwarded: writes let through.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.port, self._proxy_port, backup = _free_port(), _free_port(), _free_port()
+        self.url = f"http://127.0.0.1:{self._proxy_port}"
+        self.answers: list[tuple[int, dict[str, str]]] = []
+        self.authorizations: list[str] = []
+        self.forwarded = 0
+        self._process: asyncio.subprocess.Process | None = None
+        self._config = folder / "influxdb.conf"
+        folder.mkdir(exist_ok=True)
+        self._config.write_text(
+            f"""reporting-enabled = false
+bind-address = "127.0.0.1:{backup}"
+[meta]
+dir = "{folder}/meta"
+[data]
+dir = "{folder}/data"
+wal-dir = "{folder}/wal"
+index-version = "tsi1"
+query-log-enabled = false
+[http]
+bind-address = "127.0.0.1:{self.port}"
+log-enabled = false
+"""
+        )
+
+    async def start(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            _influxd(), "-config", str(self._config), stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+            while True:
+                try:
+                    async with session.post(
+                        f"http://127.0.0.1:{self.port}/query", data={"q": "CREATE DATABASE mimamori"}
+                    ) as answer:
+                        assert answer.status == 200
+                        return
+                except aiohttp.ClientConnectionError:
+                    await asyncio.sleep(0.05)
+
+    async def stop(self, *, kill: bool = False) -> None:
+        if self._process is not None and self._process.returncode is None:
+            (self._process.kill if kill else self._process.terminate)()
+            await asyncio.wait_for(self._process.wait(), 20)
+
+    async def proxy(self) -> web.AppRunner:
+        app = web.Application(client_max_size=64 << 20)
+        app.router.add_post("/api/v2/write", self._forward)
+        app.router.add_post("/query", self._forward)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", self._proxy_port).start()
+        return runner
+
+    async def _forward(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        if request.path == "/query":
+            path, query = "/query", dict(request.query)
+        else:
+            self.authorizations.append(request.headers.get("Authorization", ""))
+            if self.answers:
+                status, headers = self.answers.pop(0)
+                return web.Response(status=status, headers=headers, text="not now")
+            self.forwarded += 1
+            # 1.6 takes an unknown name of a precision for nanoseconds without a word
+            precision = {"ns": "n", "us": "u", "ms": "ms", "s": "s"}[request.query["precision"]]
+            path, query = "/write", {"db": request.query["bucket"], "precision": precision}
+        kind = {"Content-Type": request.headers.get("Content-Type", "text/plain")}
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.post(f"http://127.0.0.1:{self.port}{path}", params=query, data=body, headers=kind) as answer,
+            ):
+                told = await answer.read()
+                return web.Response(status=answer.status, body=told, content_type=answer.content_type)
+        except aiohttp.ClientError:
+            return web.Response(status=503, text="no database behind the proxy")
+
+
+def _influxd() -> str:
+    found = shutil.which("influxd")
+    if not found:
+        pytest.fail("influxd is not installed; install Debian's influxdb to run the server tests")
+    return found
+
+
+@pytest.fixture
+async def influx(tmp_path: Path) -> AsyncIterator[Influx]:
+    server = Influx(tmp_path / "influx")
+    runner = await server.proxy()
+    await server.start()
+    yield server
+    await runner.cleanup()
+    await server.stop()

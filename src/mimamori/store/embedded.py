@@ -7,7 +7,6 @@ the background, two read on their own connections and so never wait for the writ
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import sqlite3
 import threading
 import zlib
@@ -15,9 +14,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TypeVar
-
-import numpy as np
+from typing import TypeVar
 
 from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
@@ -29,7 +26,7 @@ from mimamori.store.keys import Keys
 from mimamori.store.pack import pack_log, unpack_log
 from mimamori.store.readings import Rollup, Series, StoreCounts, StoreError
 from mimamori.store.seal import Merge, StagedRow, merge, stage
-from mimamori.store.segments import HOUR_BITS, arrivals_span, connect, prepare
+from mimamori.store.segments import HOUR_BITS, arrivals_span, connect, prepare, take_lock
 from mimamori.store.tail import Tail, tail_of
 
 STAGE_AT = 2_000_000
@@ -73,7 +70,7 @@ class EmbeddedReadings:
 
     def _open(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self._folder)
+        self._lock = take_lock(self._folder)
         path = self._folder / FILE
         self._connection = connect(path, write=True)
         try:
@@ -242,16 +239,9 @@ class EmbeddedReadings:
             connection.close()
 
     def _as_rows(self, rows: ReadingBatch) -> ReadingBatch:
-        known = np.array([self._metrics.find(name) for name in self._keys.metrics], np.int16)
-        metric = known[rows.metric]
-        if (metric < 0).any():
-            self._counts = replace(self._counts, unknown=self._counts.unknown + int((metric < 0).sum()))
-            rows, metric = rows.take(metric >= 0), metric[metric >= 0]
-        used, which = np.unique(rows.device, return_inverse=True)
-        devices = [self._keys.devices[key] for key in used.tolist()]
-        device = np.array([self._homes.add_device(self._keys.households[h], d, p) for h, d, p in devices], np.int32)
-        home = np.array([self._homes.find(self._keys.households[h]) for h, _, _ in devices], np.int32)
-        return replace(rows, home=home[which], device=device[which], metric=metric)
+        told, left_out = self._keys.as_rows(rows, self._homes, self._metrics)
+        self._counts = replace(self._counts, unknown=self._counts.unknown + left_out)
+        return told
 
     async def prune(self, *, raw_before: int, figures_before: int) -> None:
         """As `ReadingStore.prune`, by whole hours. Limits never move back."""
@@ -322,13 +312,3 @@ class EmbeddedReadings:
             connection = self._own.connection = connect(self._folder / FILE)
             self._reading.append(connection)
         return connection
-
-
-def _lock(folder: Path) -> IO[bytes]:
-    lock = (folder / "lock").open("wb")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise StoreError(f"{folder}: another process has this store open; stop it, or name another folder") from None
-    return lock

@@ -6,6 +6,7 @@ May import model only. Keys live as long as the store's folder; the process's ro
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,26 @@ class Keys:
     def metric(self, name: str) -> int:
         """Key, or -1 for a metric that never had a reading."""
         return self._metric.get(name, -1)
+
+    def device(self, home: int, name: str) -> int:
+        """Key of a household's device, or -1 for one that never had a reading."""
+        return self._device.get((home, name), -1)
+
+    def as_rows(self, rows: ReadingBatch, homes: Homes, metrics: Metrics) -> tuple[ReadingBatch, int]:
+        """(the keyed rows by the process's own rows, how many were left out since no profile declares their metric).
+
+        Households and devices that the process does not know are registered.
+        """
+        known = np.array([metrics.find(name) for name in self.metrics], np.int16)
+        metric = known[rows.metric]
+        left_out = int((metric < 0).sum())
+        if left_out:
+            rows, metric = rows.take(metric >= 0), metric[metric >= 0]
+        used, which = np.unique(rows.device, return_inverse=True)
+        devices = [self.devices[key] for key in used.tolist()]
+        device = np.array([homes.add_device(self.households[h], d, p) for h, d, p in devices], np.int32)
+        home = np.array([homes.find(self.households[h]) for h, _, _ in devices], np.int32)
+        return replace(rows, home=home[which], device=device[which], metric=metric), left_out
 
     def translate(
         self, batch: ReadingBatch, homes: Homes, metrics: Metrics, connection: sqlite3.Connection

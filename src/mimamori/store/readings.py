@@ -61,7 +61,8 @@ class StoreCounts:
     """Readings since the store was opened; `waiting` is how many are durable but not yet in their final place now.
 
     duplicates: found when sealing. expired: came older than the retention. failed: appends refused by the disk.
-    unknown: left out of `scan_all`, because no loaded profile declares their metric any more.
+    unknown: left out of `scan_all`, because no loaded profile declares their metric any more. refused: set aside
+    because a server would not have them.
     """
 
     appended: int = 0
@@ -71,6 +72,7 @@ class StoreCounts:
     waiting: int = 0
     failed: int = 0
     unknown: int = 0
+    refused: int = 0
 
 
 class ReadingStore(Protocol):
@@ -82,6 +84,11 @@ class ReadingStore(Protocol):
     @property
     def counts(self) -> StoreCounts:
         """What passed through since the store was opened."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """What keeps readings from their final place now, in words for the console; "" when all is well."""
         ...
 
     async def append(self, batch: ReadingBatch) -> None:

@@ -9,9 +9,11 @@ a later table came earlier, so that "chunk, staged by run, memory" is the order 
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import HOUR, SECOND
 from mimamori.store.pack import Runs, unpack, unpack_runs
+from mimamori.store.readings import StoreError
 
 BUCKET = 16
 """Households that are staged together: few enough to read in passing, enough to keep the number of rows down."""
@@ -27,12 +30,14 @@ HOURS = (1 << HOUR_BITS) - 1
 RUN_BITS = 32
 FORMAT = 1
 
-SCHEMA = """
+NAMES_AND_LOG = """
 CREATE TABLE household (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE device (id INTEGER PRIMARY KEY, household INTEGER NOT NULL, name TEXT NOT NULL, profile TEXT NOT NULL,
     UNIQUE (household, name));
 CREATE TABLE metric (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE log (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+"""
+SCHEMA = f"""{NAMES_AND_LOG}
 CREATE TABLE staged (id INTEGER PRIMARY KEY, n INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
     body BLOB NOT NULL);
 CREATE INDEX staged_got ON staged (last, first, n);
@@ -57,14 +62,14 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def prepare(connection: sqlite3.Connection, path: Path) -> None:
+def prepare(connection: sqlite3.Connection, path: Path, schema: str = SCHEMA) -> None:
     """Makes the tables of a new file; raises ValueError for a file that a newer version wrote."""
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if found > FORMAT:
         msg = f"{path}: written by a newer version (format {found}, this one knows {FORMAT}); update the service"
         raise ValueError(msg)
     if found == 0:
-        connection.executescript(f"BEGIN;{SCHEMA}PRAGMA user_version = {FORMAT};COMMIT;")
+        connection.executescript(f"BEGIN;{schema}PRAGMA user_version = {FORMAT};COMMIT;")
 
 
 def chunk_id(home: int, hour: int) -> int:
@@ -148,3 +153,14 @@ def arrivals_span(connection: sqlite3.Connection) -> tuple[int, int] | None:
     )
     known = [(first, last) for first, last in spans if first is not None]
     return (min(f for f, _ in known), max(last for _, last in known)) if known else None
+
+
+def take_lock(folder: Path) -> IO[bytes]:
+    """Held until closed. Raises StoreError if another process has the store in this folder open."""
+    lock = (folder / "lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise StoreError(f"{folder}: another process has this store open; stop it, or name another folder") from None
+    return lock

@@ -19,6 +19,8 @@ from mimamori.rules.spec import SIGNS
 
 MOTION, BED, DOOR, POWER, BUTTON = range(len(SIGNS))
 CELL = 10 * SECOND  # readings are folded in so much at a time; rules look once a minute anyway
+PASSAGE = 10 * MINUTE  # door events closer than this may be one going out or coming in: opened, and closed at last
+SETTLES = 20 * SECOND  # after the door: a swinging door, a draught or a slow sensor is nobody inside
 LONE_WINDOW = HOUR  # two signs of life within it, apart, end an outing; a single one may be a chattering mat
 LONE_APART = 5 * MINUTE
 PERIOD_FADES = 0.02  # a device's longest pause is remembered for fifty times its length
@@ -37,6 +39,7 @@ def latest_columns(metrics: int) -> list[Column]:
         Column("last_door", "i8", NEVER, "ns"),
         Column("moved", "i8", NEVER, "ns, last body movement at or above the gate"),
         Column("out", "?", 0, "left by the door and not come back"),
+        Column("arrived", "?", 0, "the last passage of the door ended an outing, if anybody is seen"),
         Column("lone", "i8", NEVER, "ns, a single sign inside while out"),
         Column("device_home", "i4", -1, "household row", axis="device"),
         Column("heard", "i8", NEVER, "ns, ends of cells", axis="device"),
@@ -45,6 +48,7 @@ def latest_columns(metrics: int) -> list[Column]:
         Column("beats", "?", 0, "has sent a heartbeat", axis="device"),
         Column("channel", "i1", -1, "index in SIGNS", axis="device"),
         Column("silent", "?", 0, "judged silent by a rule", axis="device"),
+        Column("inside", "i8", NEVER, "ns, when it gave the single sign", axis="device"),
         Column("watts_sum", "f8", 0, "W, since the half hour began", axis="device"),
         Column("watts_n", "i4", 0, "values since the half hour began", axis="device"),
         Column("register", "f8", np.nan, "Wh", axis="device"),
@@ -156,28 +160,42 @@ class Latest:
         c["signs"][self._channel[cell.metric], home] = True
         np.maximum.at(c["last_sign"], home, cell.taken)
         door = cell.metric == self._door
-        np.maximum.at(c["last_door"], home[door], cell.taken[door])
-        left = home[door]
-        c["out"][left] = True
-        c["lone"][left] = NEVER
-        inside = ~door & (cell.taken > c["last_door"][home]) & c["out"][home]
+        if door.any():
+            self._pass(home[door], cell.taken[door])
+        last = c["last_door"][home]
+        inside = ~door & c["out"][home] & (cell.taken > np.where(last == NEVER, NEVER, last + SETTLES))
         if inside.any():
             self._come_back(home[inside], cell.device[inside], cell.taken[inside])
 
-    def _come_back(self, home: NDArray[np.int32], device: NDArray[np.int32], taken: NDArray[np.int64]) -> None:
-        """End an outing on signs of two devices, or two signs five minutes apart within the hour."""
+    def _pass(self, home: NDArray[np.int32], taken: NDArray[np.int64]) -> None:
+        """Somebody went through the door: whoever was in is out, and whoever was out may have come home."""
         c = self._c
-        pairs = np.unique(np.stack([home, device]), axis=1)[0]
-        row, devices = np.unique(pairs, return_counts=True)
-        newest = np.full(len(row), NEVER)
-        np.maximum.at(newest, np.searchsorted(row, home), taken)
+        row, at = np.unique(home), np.full(len(c["out"]), NEVER)
+        np.maximum.at(at, home, taken)
+        before, out = c["last_door"][row], c["out"][row]
+        apart = (before == NEVER) | (at[row] - np.where(before == NEVER, at[row], before) >= PASSAGE)
+        c["arrived"][row] = np.where(apart, out & ~c["arrived"][row], c["arrived"][row])
+        c["last_door"][row] = np.maximum(before, at[row])
+        c["out"][row] = True
+        c["lone"][row] = NEVER
+
+    def _come_back(self, home: NDArray[np.int32], device: NDArray[np.int32], taken: NDArray[np.int64]) -> None:
+        """End an outing: one sign if the door has just ended it, else signs of two devices or five minutes apart."""
+        c = self._c
+        row, place = np.unique(home, return_inverse=True)
+        newest, lowest, highest = np.full(len(row), NEVER), np.full(len(row), 2**31 - 1), np.full(len(row), -1)
+        np.maximum.at(newest, place, taken)
+        np.minimum.at(lowest, place, device)
+        np.maximum.at(highest, place, device)
         lone = c["lone"][row]
-        known = lone != NEVER
-        since = np.where(known, newest - np.where(known, lone, 0), 0)
-        back = (devices >= 2) | (known & (since >= LONE_APART) & (since <= LONE_WINDOW))
+        since = np.where(lone == NEVER, 0, newest - np.where(lone == NEVER, 0, lone))
+        known = (lone != NEVER) & (since <= LONE_WINDOW)
+        other = (lowest != highest) | (known & (c["inside"][highest] != lone))
+        back = c["arrived"][row] | other | (known & (since >= LONE_APART))
         c["out"][row[back]] = False
-        stays = ~back & (~known | (since > LONE_WINDOW))
+        stays = ~back & ~known
         c["lone"][row[stays]] = newest[stays]
+        c["inside"][highest[stays]] = newest[stays]
 
     def begin_minute(self, metrics: Sequence[int]) -> None:
         """Start new minute sums for those metrics."""

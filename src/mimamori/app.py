@@ -22,13 +22,11 @@ import uvicorn
 from mimamori.alerts.book import Book
 from mimamori.alerts.group import recall
 from mimamori.alerts.plan import Person
+from mimamori.channels import answerable, phone, senders, ways
 from mimamori.loop import Loop
 from mimamori.model.homes import Homes
-from mimamori.model.notice import Channel
 from mimamori.model.times import DAY, HOUR, NEVER
-from mimamori.notify.outbox import Outbox, Sender
-from mimamori.notify.page import Page
-from mimamori.notify.sms import TwilioSms
+from mimamori.notify.outbox import Outbox
 from mimamori.rules.engine import FORMAT, Engine
 from mimamori.sensors.collector import Collector
 from mimamori.sensors.decode import Decoder
@@ -44,6 +42,7 @@ from mimamori.store.records import EngineMark
 from mimamori.stream.clock import Clock, wall
 from mimamori.web.app import create_web
 from mimamori.web.desk import Desk
+from mimamori.web.phone import Phone
 from mimamori.web.sign_in import WebSettings
 
 log = logging.getLogger(__name__)
@@ -77,7 +76,9 @@ async def serve(
         readings = await _open_readings(settings, homes, site)
         stack.push_async_callback(readings.close)
         desk = Desk(ledger)
-        server, listening = _web_server(desk, ledger, settings), _listen(settings)
+        places: dict[str, str] = {}  # filled below, when residents are known
+        telephone = phone(settings, desk, ledger, site.alerts.texts, clock.now, places)
+        server, listening = _web_server(desk, ledger, settings, telephone), _listen(settings)
         serving = asyncio.create_task(server.serve(sockets=[listening]), name="web")
         stack.push_async_callback(_end_web, desk, server, serving)
 
@@ -90,14 +91,15 @@ async def serve(
             await prepare(ledger, homes, engine, clock)
             now = clock.now()
         residents = {r.household: r for r in await ledger.residents()}
-        book = Book(site.rule_infos, site.alerts, places={r.household: r.code for r in residents.values()})
+        places |= {r.household: r.code for r in residents.values()}
+        homes_with_phone = {r.household: r.phone for r in residents.values() if r.phone and answerable(settings)}
+        book = Book(site.rule_infos, site.alerts, places=places, askable=homes_with_phone)
         book.restore(await ledger.alert_events(since=NEVER if mark is None else now - 30 * DAY))
         people = {
             s.id: Person(id=s.id, role=s.role, phone=s.phone, email=s.email)
             for s in await ledger.all_staff()
             if s.active
         }
-        senders = _senders(settings, stack)
         collector = await stack.enter_async_context(
             Collector(
                 url=settings.broker, client_id="mimamori-collector", clock=clock.now,
@@ -108,8 +110,9 @@ async def serve(
         loop = Loop(
             site=site, clock=clock, homes=homes, readings=readings, ledger=ledger, collector=collector,
             decoder=Decoder(homes, site.metrics, site.profiles), engine=engine, book=book,
-            history=recall(reversed(await ledger.notices(limit=HISTORY)), now), outbox=Outbox(ledger, senders),
-            desk=desk, people=people, residents=residents,
+            history=recall(reversed(await ledger.notices(limit=HISTORY)), now),
+            outbox=Outbox(ledger, senders(settings, site.alerts.texts, stack), clock=clock.now),
+            desk=desk, people=people, residents=residents, ways=ways(settings, site.alerts.limits),
         )  # fmt: skip
         tasks = [asyncio.create_task(loop.send(stop), name="outbox")]
         if with_loop is not None:
@@ -133,13 +136,13 @@ async def _ends_with(work: Awaitable[None], stop: asyncio.Event) -> None:
     await stop.wait()
 
 
-def _web_server(desk: Desk, ledger: Ledger, settings: Settings) -> uvicorn.Server:
+def _web_server(desk: Desk, ledger: Ledger, settings: Settings, telephone: Phone | None) -> uvicorn.Server:
     web = create_web(
         desk, ledger,
         settings=WebSettings(
             secret=_secret(settings.data / "web-secret"), secure=settings.host not in {"127.0.0.1", "::1"}
         ),
-        clock=wall,
+        clock=wall, more=[telephone.router()] if telephone else [],
     )  # fmt: skip
     config = uvicorn.Config(
         web, host=settings.host, port=settings.port, log_level="warning", lifespan="on", timeout_graceful_shutdown=2
@@ -171,19 +174,6 @@ def _secret(path: Path) -> bytes:
         path.touch(mode=0o600)
         path.write_bytes(secrets.token_bytes(32))
     return path.read_bytes()
-
-
-def _senders(settings: Settings, stack: AsyncExitStack) -> dict[Channel, Sender]:
-    page = Page("outbox")
-    senders: dict[Channel, Sender] = {"console": Page("console"), "sms": page, "voice": page, "email": page}
-    if settings.twilio_account:
-        sms = TwilioSms(
-            account=settings.twilio_account, token=settings.twilio_token, sender=settings.twilio_from,
-            base_url=settings.twilio_url,
-        )  # fmt: skip
-        stack.push_async_callback(sms.close)
-        senders["sms"] = sms
-    return senders
 
 
 async def _open_readings(settings: Settings, homes: Homes, site: Site) -> ReadingStore:

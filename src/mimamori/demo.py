@@ -6,18 +6,25 @@ May import everything below. The households publish over real MQTT to a real bro
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shutil
+import socket
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from email.utils import format_datetime
 from pathlib import Path
 
 import click
+import uvicorn
 from argon2 import PasswordHasher
 
 from mimamori.app import serve, stop_on_signals, write_status
 from mimamori.loop import Loop
 from mimamori.model.homes import Homes
-from mimamori.model.times import DAY, SECOND
+from mimamori.model.times import DAY, SECOND, to_datetime
+from mimamori.notify.standin import Line, StandIn
 from mimamori.progress import progress
 from mimamori.rules.engine import Engine
 from mimamori.sensors.broker import Broker
@@ -38,7 +45,9 @@ STAFF: tuple[tuple[str, str, Role], ...] = (
     ("N-04", "当番 4", "on-call"), ("N-05", "当番 5", "on-call"), ("N-06", "当番 6", "on-call"),
     ("N-07", "師長", "administrator"),
 )  # fmt: skip
-PHONE = "+8190000000{:02d}"  # no such numbers; the demo's texts go to the outbox page
+PHONE = "+8190000000{:02d}"  # no such numbers; the demo's messages go to a stand-in on this machine
+HOME_PHONE = "+8117000000{:02d}"
+OURS = "+815000000000"
 LIVE_BED, MANY_BED, HISTORY_BED = 10 * SECOND, 30 * SECOND, 60 * SECOND
 MANY = 50
 
@@ -53,6 +62,33 @@ class DemoOptions:
     port: int = 8080
     json_status: Path | None = None
     data: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Network:
+    account: str
+    token: str
+    url: str
+
+
+@asynccontextmanager
+async def telephones(port: int) -> AsyncIterator[_Network]:
+    """A telephone network on this machine: takes every message, delivers it, and in no home does anybody answer."""
+    account, token = "AC" + secrets.token_hex(16), secrets.token_hex(16)
+    standin = StandIn(
+        account=account, token=token, clock=lambda: format_datetime(to_datetime(wall())),
+        reply_url=f"http://127.0.0.1:{port}/twilio/sms/reply", usual=Line(delay=0.2),
+        lines={HOME_PHONE.format(n): Line(delay=0.5, call="no-answer") for n in range(100)},
+    )  # fmt: skip
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(standin.app, log_level="warning", lifespan="off"))
+    server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]  # the demo stops it itself
+    serving = asyncio.create_task(server.serve(sockets=[listening]), name="telephones")
+    try:
+        yield _Network(account, token, f"http://127.0.0.1:{listening.getsockname()[1]}")
+    finally:
+        server.should_exit = True
+        await asyncio.gather(serving, return_exceptions=True)
 
 
 def run_demo(site: Site, options: DemoOptions) -> None:
@@ -76,8 +112,12 @@ async def _demo(site: Site, options: DemoOptions, folder: Path) -> None:
     live_bed = LIVE_BED if options.households <= MANY else MANY_BED
     homes = households(site.scene, count=options.households, seed=options.seed, bed_every=live_bed)
     past = households(site.scene, count=options.households, seed=options.seed, bed_every=HISTORY_BED)
-    async with Broker() as broker:
-        settings = Settings(data=folder, broker=broker.url, port=options.port)
+    async with Broker() as broker, telephones(options.port) as network:
+        settings = Settings(
+            data=folder, broker=broker.url, port=options.port, twilio_account=network.account,
+            twilio_token=network.token, twilio_from=OURS, twilio_url=network.url,
+            public_url=f"http://127.0.0.1:{options.port}",
+        )  # fmt: skip
 
         async def prepare(ledger: Ledger, registry: Homes, engine: Engine, world: Clock) -> None:
             await _register(ledger, registry, homes)
@@ -101,7 +141,8 @@ async def _register(ledger: Ledger, registry: Homes, homes: tuple[SimulatedHome,
         await ledger.put_staff(Staff(id=staff, name=name, role=role, phone=PHONE.format(i + 1), password_hash=hashed))
     for home in homes:
         code = f"A-{home.number + 1:02d}"
-        await ledger.put_resident(Resident(household=home.id, code=code, area="浪岡"))
+        phone = HOME_PHONE.format(home.number % 100)
+        await ledger.put_resident(Resident(household=home.id, code=code, area="浪岡", phone=phone))
         for device in home.devices:
             await ledger.put_device(Device(household=home.id, device=device.id, profile=device.profile))
             registry.add_device(home.id, device.id, device.profile)

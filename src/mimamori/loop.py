@@ -11,20 +11,22 @@ import io
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from mimamori.alerts.book import Book
-from mimamori.alerts.group import History
+from mimamori.alerts.follow import Ways, follow
+from mimamori.alerts.group import History, remember
 from mimamori.alerts.plan import Person, plan
 from mimamori.board import make_tiles
 from mimamori.model.alert import AlertEvent
 from mimamori.model.commands import CommandError
 from mimamori.model.findings import Verdict
 from mimamori.model.homes import Homes
+from mimamori.model.notice import Notice
 from mimamori.model.readings import ReadingBatch, concat
-from mimamori.model.times import NEVER, SECOND
+from mimamori.model.times import HOUR, NEVER, SECOND
 from mimamori.notify.outbox import Outbox
 from mimamori.rules.engine import FORMAT, Engine
 from mimamori.sensors.collector import Collector
@@ -63,6 +65,7 @@ class Loop:
     desk: Desk
     people: Mapping[str, Person]
     residents: Mapping[str, Resident]
+    ways: Ways
     counts: Counter[str] = field(default_factory=Counter)
     lights: dict[str, Light] = field(default_factory=dict)
     _waiting: list[ReadingBatch] = field(default_factory=list)
@@ -131,7 +134,11 @@ class Loop:
         self.counts["findings"] += int((findings.verdict == Verdict.FIRING).sum())
         self._events += self.book.apply(findings, self.homes, now)
         answers = self._obey(now)
+        others = await self._follow(now)
         planned = plan(self._events, self.book, self.people, self.history, now)
+        planned = replace(
+            planned, notices=(*planned.notices, *others), history=remember(planned.history, others)
+        )  # fmt: skip
         mark = self._snapshot(now) if marks else None
         if self._events or planned.notices or planned.cancelled or mark:
             try:
@@ -167,6 +174,21 @@ class Loop:
             except CommandError as refusal:
                 answer.set_exception(refusal)
         return accepted
+
+    async def _follow(self, now: int) -> list[Notice]:
+        """Messages that did not arrive: other channels, or (as events) other people. Networks take real time."""
+        if not self.ways.reporting and not self.ways.open:
+            return []
+        scale = max(1, round(self.clock.speed))
+        try:
+            states = await self.ledger.open_calls(now - scale * HOUR)
+        except LedgerError:
+            return []  # its own light is on already, or comes with the commit
+        ways = replace(self.ways, within=scale * self.ways.within)
+        notices, events = follow(states, self.book, self.people, ways, now)
+        self._events += events
+        self.counts["other_channel"] += len(notices)
+        return notices
 
     def _snapshot(self, now: int) -> EngineMark:
         buffer = io.BytesIO()

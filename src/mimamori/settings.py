@@ -29,6 +29,7 @@ class Settings:
     twilio_token: str = field(default="", repr=False)
     twilio_from: str = ""
     twilio_url: str = ""
+    twilio_voice_from: str = ""
     public_url: str = ""
 
     @property
@@ -53,6 +54,7 @@ VARIABLES: Mapping[str, str] = {
     "MIMAMORI_TWILIO_TOKEN": "twilio_token",
     "MIMAMORI_TWILIO_FROM": "twilio_from",
     "MIMAMORI_TWILIO_URL": "twilio_url",
+    "MIMAMORI_TWILIO_VOICE_FROM": "twilio_voice_from",
     "MIMAMORI_PUBLIC_URL": "public_url",
 }
 

@@ -40,7 +40,7 @@ def test_nobody_answers(ward: Any) -> None:
     assert lead.recipient == "N-01"
     assert again.recipient == first.recipient
     assert "未対応" in second.text
-    assert "再高" in again.text
+    assert "再通知" in again.text
     assert "50分" in again.text
     assert first.key in ward.cancelled  # if a dead line kept it back, the newer one goes instead
 

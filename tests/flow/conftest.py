@@ -68,12 +68,12 @@ def site() -> Site:
     return load_site(CHECKOUT)
 
 
-async def registered(ledger: Ledger, homes: Homes | None = None) -> None:
+async def registered(ledger: Ledger, homes: Homes | None = None, home_phone: str = "") -> None:
     """One household with a bed sensor, and the staff."""
     for number, (staff, role) in enumerate(STAFF, 1):
         phone = f"+8190000000{number:02d}"
         await ledger.put_staff(Staff(id=staff, name=f"職員 {number}", role=role, phone=phone, password_hash=HASH))
-    await ledger.put_resident(Resident(household="H001", code="A-01", area="浪岡", room="101"))
+    await ledger.put_resident(Resident(household="H001", code="A-01", area="浪岡", room="101", phone=home_phone))
     await ledger.put_device(Device(household="H001", device="bed1", profile="bed-sensor"))
     if homes is not None:
         homes.add_device("H001", "bed1", "bed-sensor")
@@ -186,13 +186,13 @@ def service(tmp_path: Path, site: Site, broker: Broker, api_at: Callable[..., Ap
     """The service on the test's data folder, for `async with`; stopped at the end."""
     known = asyncio.Event()
 
-    async def prepare(ledger: Ledger, homes: Homes, engine: Engine, clock: Clock) -> None:
-        await registered(ledger, homes)
-        known.set()
-
     @asynccontextmanager
-    async def started(*, start: int = START, **more: Any) -> AsyncIterator[Service]:
-        port, stop, clock = free_port(), asyncio.Event(), Clock(speed=SPEED, start=start)
+    async def started(*, start: int = START, phone: str = "", port: int = 0, **more: Any) -> AsyncIterator[Service]:
+        async def prepare(ledger: Ledger, homes: Homes, engine: Engine, clock: Clock) -> None:
+            await registered(ledger, homes, phone)
+            known.set()
+
+        port, stop, clock = port or free_port(), asyncio.Event(), Clock(speed=SPEED, start=start)
         settings = Settings(data=tmp_path / "data", broker=broker.url, port=port, **more)
         task = asyncio.create_task(serve(site, settings, clock=clock, stop=stop, prepare=prepare))
         api = api_at(port)

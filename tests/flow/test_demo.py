@@ -56,7 +56,7 @@ async def test_the_demo_shows_an_emergency_and_ends_at_once(tmp_path: Path, port
             async def told() -> list[dict[str, Any]]:
                 return [n for n in (await nurse.get("/notices", params={"alert": alert["id"]})).json() if n["sent"]]
 
-            assert {n["channel"] for n in await until(told, 20)} <= {"console", "sms"}
+            assert {n["channel"] for n in await until(told, 20)} <= {"console", "sms", "voice"}
 
             async def counted() -> bool:
                 shown = json.loads(counts.read_text())

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 
 from mimamori.model.notice import Notice, NoticeState, Status
 from mimamori.model.times import NEVER, SECOND
@@ -120,11 +120,12 @@ class Desk:
         self.app = FastAPI(openapi_url=None)
         self.app.post("/sms/{what}")(self._take)
 
-    async def _take(self, what: str, request: Request) -> dict[str, str]:
+    async def _take(self, what: str, request: Request) -> Response:
         form = {k: str(v) for k, v in (await request.form()).items()}
-        if not genuine(TOKEN, f"{self.url}/sms/{what}", form, request.headers.get("X-Twilio-Signature", "")):
+        url = f"{self.url}/sms/{what}" + (f"?{request.url.query}" if request.url.query else "")
+        if not genuine(TOKEN, url, form, request.headers.get("X-Twilio-Signature", "")):
             self.refused += 1
-            return {}
+            return Response(status_code=403)
         report, answer = read_report(form), read_answer(form)
         if what == "status" and report:
             self.reports.append(report)
@@ -132,7 +133,7 @@ class Desk:
                 self.latest[report.provider_id] = report.status
         if what == "reply" and answer:
             self.answers.append(answer)
-        return {}
+        return Response(status_code=200)
 
 
 class Network:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from mimamori.alerts.escalate import Due, next_due
+from mimamori.alerts.escalate import Due, next_due, next_step, quiet
 from mimamori.alerts.fold import fold
 from mimamori.alerts.obey import obey
 from mimamori.alerts.policy import RANK, AlertContent, Policy
@@ -64,9 +64,18 @@ class Book:
     """
 
     def __init__(
-        self, rules: Sequence[RuleInfo], content: AlertContent, *, places: Mapping[str, str] | None = None
+        self,
+        rules: Sequence[RuleInfo],
+        content: AlertContent,
+        *,
+        places: Mapping[str, str] | None = None,
+        askable: Mapping[str, str] | None = None,
     ) -> None:
-        """places: the code by which messages name a household; its id where there is none."""
+        """places: the code by which messages name a household; its id where there is none.
+
+        askable: telephone by household, where the resident can be asked first.
+        """
+        self.askable = askable or {}
         self.rules = tuple(rules)
         self.content = content
         self.places = places or {}
@@ -209,6 +218,33 @@ class Book:
             self._change(self._alerts[key], seen, priority, events)
             return
         self._take(self._told(key, "opened", seen, priority, "the rule fired"), events)
+        self._ask(key, seen.at, events)
+
+    def _ask(self, key: str, at: int, events: list[AlertEvent]) -> None:
+        """Ask the resident first, where the policy wants it and the home has a telephone."""
+        alert = self._alerts[key]
+        policy = self.policy(alert)
+        asks = policy.ask if alert.category == "resident" and alert.household in self.askable else None
+        if asks is None or quiet(at, policy, self.content.roster.zone):
+            return
+        reason = f"the resident is asked first, for {format_duration(asks.within)}"
+        self._take(_on(alert, "asked", at, by="policy", reason=reason, until=at + asks.within), events)
+
+    def unreached(self, key: str, reason: str, now: int) -> list[AlertEvent]:
+        """Nobody can be reached as things stand: the resident is asked again, or the next people are told at once."""
+        alert = self._alerts.get(key)
+        if alert is None or alert.state != "open" or alert.returned_at != NEVER or alert.shelved_until != NEVER:
+            return []
+        events: list[AlertEvent] = []
+        policy = self.policy(alert)
+        if alert.step < 0 and policy.ask and alert.asks < policy.ask.tries and now < alert.asked_until:
+            again = f"asked again: {reason}"
+            self._take(_on(alert, "asked", now, by="policy", reason=again, until=alert.asked_until), events)
+        else:
+            following = next_step(alert, policy, self.content.roster.zone)
+            if following:
+                self._take(_on(alert, "escalated", now, by="policy", reason=reason, step=following.step), events)
+        return events
 
     def _told(
         self, key: str, kind: Literal["opened", "worsened"], seen: _Seen, priority: Priority, reason: str

@@ -43,6 +43,8 @@ def next_due(alert: Alert, policy: Policy, limits: Limits, zone: Zone) -> Due | 
 def next_step(alert: Alert, policy: Policy, zone: Zone) -> Due | None:
     """The step that follows without an answer, the first after the last; None where the policy does not repeat."""
     following = alert.step + 1
+    if not following and alert.asked_until != NEVER:
+        return Due(_awake(alert.asked_until, 0, policy, zone), "step", 0, "the resident did not answer")
     if following < len(policy.step):
         wait = policy.step[following].after
         reason = f"no acknowledgement after {format_duration(wait)}" if following else "first call"
@@ -55,6 +57,14 @@ def next_step(alert: Alert, policy: Policy, zone: Zone) -> Due | None:
         return None
     reason = f"again: no acknowledgement after {format_duration(wait_again)}"
     return Due(_awake(alert.step_at + wait_again, 0, policy, zone), "step", 0, reason)
+
+
+def quiet(at: int, policy: Policy, zone: Zone) -> bool:
+    """Whether `at` falls into the policy's quiet hours."""
+    if policy.quiet is None:
+        return False
+    begin, end = policy.quiet
+    return any(begin <= time < end for time in (zone.time_of_day(at), zone.time_of_day(at) + DAY))
 
 
 def _awake(at: int, step: int, policy: Policy, zone: Zone) -> int:

@@ -44,11 +44,11 @@ def _again(alert: Alert, event: AlertEvent) -> dict[str, Any]:
     """Open, owned by nobody, and the steps begin anew."""
     return {
         "state": "open", "owner": "", "acknowledged_at": NEVER, "ack_until": NEVER, "shelved_until": NEVER,
-        "step": -1, "round": alert.round + 1, "step_at": event.at,
+        "step": -1, "round": alert.round + 1, "step_at": event.at, "asked_until": NEVER,
     }  # fmt: skip
 
 
-def _changes(alert: Alert, event: AlertEvent) -> dict[str, Any]:  # noqa: PLR0911 - one return a kind reads as a table
+def _changes(alert: Alert, event: AlertEvent) -> dict[str, Any]:  # noqa: C901, PLR0911 - a table
     match event.kind:
         case "worsened":
             return _again(alert, event) | {
@@ -73,6 +73,8 @@ def _changes(alert: Alert, event: AlertEvent) -> dict[str, Any]:  # noqa: PLR091
             return {"state": "resolved", "resolved_at": event.at, "outcome": event.outcome, "shelved_until": NEVER}
         case "reopened":
             return _again(alert, event) | {"returned_at": NEVER, "resolved_at": NEVER, "outcome": None}
+        case "asked":
+            return {"asked_until": event.until, "asks": alert.asks + 1}
         case "shelved":
             return {"shelved_until": event.until}
         case "unshelved":

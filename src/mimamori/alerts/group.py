@@ -59,6 +59,11 @@ def recall(states: Iterable[NoticeState], now: int) -> History:
     return _history([s.notice for s in kept], off, now)
 
 
+def remember(history: History, notices: Sequence[Notice]) -> History:
+    """The history with messages that go without waiting: they fill the limits like all others."""
+    return replace(history, notices=(*history.notices, *notices)) if notices else history
+
+
 def gather(drafts: Sequence[Notice], withdrawn: Sequence[str], history: History, book: Book, now: int) -> Gathered:
     """Sends, holds or bundles. `withdrawn` are keys to cancel anyway; what was still held of them is forgotten."""
     gone = set(withdrawn)

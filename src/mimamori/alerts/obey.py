@@ -31,7 +31,7 @@ def obey(book: Known, command: Command, now: int) -> list[AlertEvent]:
     if alert is None:
         msg = f"there is no alert {command.alert}; it may have been closed long ago, see the list of alerts"
         raise CommandError(msg)
-    if alert.state == "resolved" and command.action not in {"note", "reopen"}:
+    if alert.state == "resolved" and command.action not in {"note", "reopen", "help"}:
         msg = f"{alert.id} is closed as {alert.outcome}; reopen it first"
         raise CommandError(msg)
     return _ACTIONS[command.action](book, alert, command, now)
@@ -103,7 +103,26 @@ def _shelve(book: Known, alert: Alert, command: Command, now: int) -> list[Alert
     return [_event(alert, command, "shelved", f"shelved by {command.by}", now, until=until)]
 
 
+def _well(_: Known, alert: Alert, command: Command, now: int) -> list[AlertEvent]:
+    """The resident says so: nobody else is called; it stays on the console until a person has looked."""
+    if alert.returned_at != NEVER:
+        msg = f"{alert.id} has ended already"
+        raise CommandError(msg)
+    reason = "the resident answered the telephone: well"
+    return [_event(alert, command, "returned", reason, now)]
+
+
+def _help(_: Known, alert: Alert, command: Command, now: int) -> list[AlertEvent]:
+    """The resident asks for help: staff at once, from the first step on."""
+    if alert.state == "acknowledged":
+        return [_event(alert, command, "note", "the resident asked for help by telephone", now)]
+    reason = "the resident asked for help by telephone"
+    over = alert.state == "resolved" or alert.returned_at != NEVER or alert.shelved_until != NEVER
+    events = [_event(alert, command, "reopened", reason, now)] if over else []
+    return [*events, _event(alert, command, "escalated", reason, now, step=0 if over else max(alert.step, 0))]
+
+
 _ACTIONS = {
     "acknowledge": _acknowledge, "release": _release, "note": _note, "resolve": _resolve, "reopen": _reopen,
-    "shelve": _shelve,
+    "shelve": _shelve, "well": _well, "help": _help,
 }  # fmt: skip

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mimamori.alerts.book import Book
-from mimamori.alerts.group import History, gather
+from mimamori.alerts.group import History, gather, remember
 from mimamori.alerts.policy import Step
-from mimamori.alerts.text import call_text, console_text, ended_text, taken_text
+from mimamori.alerts.text import call_text, console_text, ended_text, taken_text, voice_answer, voice_text
 from mimamori.model.alert import Alert, AlertEvent
-from mimamori.model.notice import Channel, Notice, NoticeKind
+from mimamori.model.notice import HOME, Channel, Notice, NoticeKind
 from mimamori.model.times import NEVER, SECOND
 
 ENGINE = frozenset({"engine", "policy"})
+_ASIDE = frozenset({"note", "eased"})
 _STOPS = frozenset({"acknowledged", "returned", "resolved", "shelved"})
+_SILENT = frozenset({"console", "voice"})  # no telephone rings again only to say that somebody else has it
 _Call = Literal["first", "repeat", "escalated"]
 
 
@@ -56,6 +58,7 @@ def plan(events: Sequence[AlertEvent], book: Book, people: Mapping[str, Person],
     drafts: dict[str, Notice] = {}
     cancelled: list[str] = []
     unreached: list[str] = []
+    asks: list[Notice] = []
     called = history.calls()
     for event in events:
         alert = book.alert(event.alert)
@@ -63,7 +66,12 @@ def plan(events: Sequence[AlertEvent], book: Book, people: Mapping[str, Person],
             continue
         told = called.get(alert.id, ())
         change = _Change(event, alert, book, people, told, history.off, now)
-        if event.kind == "escalated":
+        if event.kind not in _ASIDE:  # an older question is not asked any more
+            asks = [n for n in asks if n.alert != alert.id]
+            cancelled += [n.key for n in history.notices if n.kind == "ask" and n.alert == alert.id]
+        if event.kind == "asked":
+            asks += _question(event, alert, book, now)
+        elif event.kind == "escalated":
             calls, silent = change.calls()
             drafts |= {n.key: n for n in calls}
             unreached += silent
@@ -73,7 +81,21 @@ def plan(events: Sequence[AlertEvent], book: Book, people: Mapping[str, Person],
             cancelled += [n.key for n in told if n.channel != "console"]
             drafts |= {n.key: n for n in change.courtesy()}
     done = gather(list(drafts.values()), cancelled, history, book, now)
-    return Plan(notices=done.notices, cancelled=done.cancelled, unreached=tuple(unreached), history=done.history)
+    return Plan(
+        notices=(*done.notices, *asks), cancelled=done.cancelled, unreached=tuple(unreached),
+        history=remember(done.history, asks),
+    )  # fmt: skip
+
+
+def _question(event: AlertEvent, alert: Alert, book: Book, now: int) -> list[Notice]:
+    """The call to the home that asks the resident first; limits and bundles do not touch it."""
+    return [
+        Notice(
+            alert=alert.id, step=-1, recipient=f"{HOME}{alert.household}", channel="voice", round=alert.asks,
+            kind="ask", priority=alert.priority, address=book.askable[alert.household], due=now,
+            text=voice_answer(book.content.texts, "ask"), reason=f"asked: {event.reason}",
+        )
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +151,12 @@ class _Change:
             kind = "repeat"
         elif self.event.step == 0 and not told:
             kind = "first"
-        say = console_text if channel == "console" else call_text
-        text = say(self.book.content.texts, kind, self.book.placed(self.alert), self.book.content.roster.zone, self.now)
+        texts, placed, zone = self.book.content.texts, self.book.placed(self.alert), self.book.content.roster.zone
+        if channel == "voice":
+            text = voice_text(texts, placed, zone, self.now)
+        else:
+            say = console_text if channel == "console" else call_text
+            text = say(texts, kind, placed, zone, self.now)
         return Notice(
             alert=self.alert.id, step=self.event.step, recipient=recipient, channel=channel, round=self.alert.round,
             kind=kind, priority=self.alert.priority, address=address, text=text, due=self.now,
@@ -151,7 +177,9 @@ class _Change:
         told = {
             (n.recipient, n.channel): n.address
             for n in self.told
-            if n.channel != "console" and n.recipient != event.by and (n.due <= self.now or n.key in self.off)
+            if n.channel not in {"console", "voice"}
+            and n.recipient != event.by
+            and (n.due <= self.now or n.key in self.off)
         }
         return [
             Notice(

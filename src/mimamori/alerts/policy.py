@@ -39,14 +39,22 @@ class Repeat(Content):
     then_every: Duration | None = None
 
 
+class Ask(Content):
+    """Before staff are told, the home is called: `within` is the time the resident has, `tries` how many calls."""
+
+    within: Duration
+    tries: Annotated[int, Field(ge=1, le=5)] = 2
+
+
 class Policy(Content):
-    """`policy-*.toml`."""
+    """`policy-*.toml`. ask: for alerts about residents only, and only where a home has a telephone."""
 
     priority: Priority
     categories: Annotated[tuple[Category, ...], Field(min_length=1)] = CATEGORIES
     acknowledged_for: Duration
     shelve_at_most: Duration
     quiet: Between | None = None
+    ask: Ask | None = None
     step: Annotated[tuple[Step, ...], Field(min_length=1)]
     repeat: Repeat | None = None
 
@@ -66,6 +74,13 @@ class Area(Content):
     gather: Duration
 
 
+class Delivery(Content):
+    """A message refused, undelivered or not reported as delivered `within`: the person's next of `channels` at once."""
+
+    within: Duration
+    channels: Annotated[tuple[Channel, ...], Field(min_length=1)]
+
+
 class Limits(Content):
     """`limits.toml`."""
 
@@ -73,6 +88,7 @@ class Limits(Content):
     keep_closed: Duration
     sms: tuple[Limit, ...]
     area: Area
+    delivery: Delivery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +162,9 @@ def _check_policy(file: str, policy: Policy, roster: RosterContent | None) -> li
     if policy.priority == "high" and not (policy.repeat and policy.repeat.then_every):
         reason = "a high alert must be repeated until a human answers"
         errors.append(ContentError(file, "repeat.then_every", reason, 'add [repeat] with then_every, such as "30m"'))
+    if policy.priority == "high" and policy.ask and policy.ask.within > 5 * MINUTE:
+        reason = "a high alert cannot wait longer than five minutes for the resident's answer"
+        errors.append(ContentError(file, "ask.within", reason, 'write "90s"'))
     if policy.priority == "high" and policy.quiet:
         errors.append(ContentError(file, "quiet", "a high alert knows no quiet hours", "remove the key"))
     errors += _too_quick(file, policy)

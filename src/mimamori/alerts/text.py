@@ -30,6 +30,12 @@ PLACEHOLDERS: Mapping[str, frozenset[str]] = {
     "sms.ended": frozenset({"priority", "place", "title", "time"}),
     "sms.bundle": frozenset({"priority", "title", "count", "places", "time"}),
     "sms.test": frozenset({"time"}),
+    "reply.taken": frozenset({"place", "title"}), "reply.already": frozenset({"place", "title", "who"}),
+    "reply.passed": frozenset({"place", "title"}), "reply.received": frozenset(), "reply.none": frozenset(),
+    "reply.unclear": frozenset(), "reply.bundle": frozenset(),
+    "voice.call": _CALL, "voice.keys": frozenset(), "voice.ask": frozenset(), "voice.test": frozenset(),
+    "voice.taken": frozenset(), "voice.already": frozenset({"who"}), "voice.passed": frozenset(),
+    "voice.well": frozenset(), "voice.help": frozenset(), "voice.received": frozenset(), "voice.over": frozenset(),
     "console.first": _CALL | {"why"}, "console.repeat": _CALL | {"why"}, "console.escalated": _CALL | {"why"},
     "words.several": frozenset(), "words.others": frozenset({"count"}),
 }  # fmt: skip
@@ -56,6 +62,34 @@ class SmsTexts(Content):
     test: Text
 
 
+class ReplyTexts(Content):
+    """What we answer to an answer by SMS."""
+
+    taken: Text
+    already: Text
+    passed: Text
+    received: Text
+    none: Text
+    unclear: Text
+    bundle: Text
+
+
+class VoiceTexts(Content):
+    """What is said on the telephone: the three calls, the keys of a call to staff, and the words after a key."""
+
+    call: Text
+    keys: Text
+    ask: Text
+    test: Text
+    taken: Text
+    already: Text
+    passed: Text
+    well: Text
+    help: Text
+    received: Text
+    over: Text
+
+
 class ConsoleTexts(Content):
     """Templates of the lines shown on the console."""
 
@@ -77,6 +111,8 @@ class Texts(Content):
     language: Language = "ja"
     priority: PriorityWords
     sms: SmsTexts
+    reply: ReplyTexts
+    voice: VoiceTexts
     console: ConsoleTexts
     words: Words
 
@@ -135,6 +171,34 @@ def taken_text(texts: Texts, alert: Alert, who: str, zone: Zone, now: int) -> st
 def ended_text(texts: Texts, alert: Alert, zone: Zone, now: int) -> str:
     """Tells those who were called that the condition is over."""
     return _fill(say(texts.sms.ended, texts.language), _values(texts, texts.language, alert, zone, now))
+
+
+def reply_text(texts: Texts, key: str, alert: Alert | None = None) -> str:
+    """Our answer by SMS. key: a field of `ReplyTexts`; who has the alert is its owner."""
+    values = {} if alert is None else {
+        "place": clip(alert.household, PLACE), "title": _title(alert, texts.language), "who": clip(alert.owner, WHO),
+    }  # fmt: skip
+    return _fill(say(getattr(texts.reply, key), texts.language), values)
+
+
+def spoken(code: str, language: Language) -> str:
+    """A code sign by sign, as it is read out: "A-12" -> "A、1、2"."""
+    return ("、" if language == "ja" else ", ").join(c for c in code if c.isalnum())
+
+
+def voice_text(texts: Texts, alert: Alert, zone: Zone, now: int) -> str:
+    """What is read to staff on the telephone, keys included."""
+    language = texts.language
+    hours, minutes = clock_words(alert.since, zone).split(":")
+    since = f"{int(hours)}時{int(minutes)}分" if language == "ja" else f"{hours}:{minutes}"
+    values = _values(texts, language, alert, zone, now)
+    values |= {"place": spoken(alert.household, language), "since": since}
+    return f"{_fill(say(texts.voice.call, language), values)} {say(texts.voice.keys, language)}"
+
+
+def voice_answer(texts: Texts, key: str, who: str = "") -> str:
+    """What is said after a key. key: a field of `VoiceTexts`."""
+    return _fill(say(getattr(texts.voice, key), texts.language), {"who": spoken(who, texts.language)})
 
 
 def drill_text(texts: Texts, zone: Zone, now: int) -> str:
@@ -200,7 +264,7 @@ def check_texts(texts: Texts) -> list[ContentError]:
 def _check_template(
     texts: Texts, key: str, template: str, language: Language, allowed: frozenset[str]
 ) -> list[ContentError]:
-    place = f"{key}.{language}"
+    place, (section, name) = f"{key}.{language}", key.split(".")
     mend = f"use {', '.join('{' + w + '}' for w in sorted(allowed))}" if allowed else "write plain words"
     try:
         parts = list(Formatter().parse(template))
@@ -209,9 +273,9 @@ def _check_template(
     wrong = [n for _, n, spec, turn in parts if n is not None and (n not in allowed or spec or turn)]
     if wrong:
         return [ContentError("texts.toml", place, f"{{{n}}} cannot be filled in here", mend) for n in wrong]
-    if not key.startswith("sms."):
+    if section not in {"sms", "reply"}:
         return []
-    longest = longest_text(texts, key.removeprefix("sms."), language)
+    longest = longest_text(texts, name, language, section)
     if _fits(longest, language):
         return []
     encoding, segments = sms_units(longest)
@@ -219,11 +283,11 @@ def _check_template(
     return [ContentError("texts.toml", place, reason, f"shorten it to {ONE_SEGMENT[language]} units or fewer")]
 
 
-def longest_text(texts: Texts, kind: str, language: Language) -> str:
+def longest_text(texts: Texts, kind: str, language: Language, section: str = "sms") -> str:
     """The template filled with the longest values that `clip` and the roster allow."""
     priorities = [say(getattr(texts.priority, p), language) for p in get_args(Priority)]
     title, place = ("見" if language == "ja" else "W") * TITLE[language], "W" * PLACE
-    template = say(getattr(texts.sms, kind), language)
+    template = say(getattr(getattr(texts, section), kind), language)
     values = {
         "priority": max(priorities, key=sms_length), "place": place, "title": title, "since": "23:59", "time": "23:59",
         "span": span_words(99 * DAY + 23 * HOUR, language), "who": "W" * WHO, "count": "9999",

@@ -20,7 +20,7 @@ Outcome = Literal[
 """How an alert was closed; "ended" is the engine's own: the condition cleared by a sign of life."""
 EventKind = Literal[
     "opened", "worsened", "eased", "acknowledged", "escalated", "returned", "resolved", "reopened", "note", "shelved",
-    "unshelved", "ack-expired",
+    "unshelved", "ack-expired", "asked",
 ]  # fmt: skip
 
 
@@ -49,7 +49,7 @@ class AlertEvent:
     why_ja: str = ""
     why_en: str = ""
     outcome: Outcome | None = None
-    until: int = NEVER  # shelved until, or acknowledgement expires at
+    until: int = NEVER  # shelved until, acknowledgement expires at, or the resident has time to answer until
     step: int = -1  # escalation step that was reached
     evidence: Mapping[str, float | str] = field(default_factory=dict)
 
@@ -86,3 +86,5 @@ class Alert:
     round: int = 0
     step_at: int = NEVER
     last_at: int = NEVER
+    asked_until: int = NEVER  # the resident has been asked first, and staff are told then if no answer came
+    asks: int = 0

@@ -14,9 +14,12 @@ from mimamori.model.times import NEVER
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One action of one person on one alert. `until` for shelve and acknowledge (NEVER: the policy's default)."""
+    """One action of one person on one alert. `until` for shelve and acknowledge (NEVER: the policy's default).
 
-    action: Literal["acknowledge", "release", "note", "resolve", "reopen", "shelve"]
+    "well" and "help" are the resident's own answers to the call that asks first.
+    """
+
+    action: Literal["acknowledge", "release", "note", "resolve", "reopen", "shelve", "well", "help"]
     alert: str
     by: str
     text: str = ""

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mimamori.model.alert import Priority
+from mimamori.model.times import NEVER
 
 Channel = Literal["console", "sms", "voice", "email", "other"]
-NoticeKind = Literal["first", "repeat", "escalated", "bundle", "taken", "ended", "test"]
+NoticeKind = Literal["first", "repeat", "escalated", "bundle", "taken", "ended", "test", "ask"]
 Status = Literal["planned", "sending", "sent", "delivered", "failed", "cancelled"]
 
 
@@ -19,7 +20,8 @@ Status = Literal["planned", "sending", "sent", "delivered", "failed", "cancelled
 class Notice:
     """One message to one person over one channel. Its key is explicit, stable, and unique in the ledger.
 
-    recipient: staff id (or "console"). address: telephone in E.164, e-mail, ...; never logged. due: ns, not before.
+    recipient: staff id, "console", "ward" (the channel `other`), or HOME and a household's id.
+    address: telephone in E.164, e-mail, ...; never logged. due: ns, not before.
     reason: named, e.g. "escalated: no acknowledgement after 5m".
     """
 
@@ -53,6 +55,27 @@ class NoticeState:
     tries: int
     provider_id: str
     detail: str  # last answer of the provider, or why it was cancelled
+    read_at: int = NEVER  # answered: a key pressed, a reply sent, or a receipt that says "read"
+
+
+HOME = "home:"
+"""Before a household's id where a message goes to the home itself; staff ids hold no colon."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """When a person or home was last reached over a channel, and when that last failed; NEVER where it has not."""
+
+    recipient: str
+    channel: Channel
+    reached_at: int = NEVER
+    failed_at: int = NEVER
+    detail: str = ""
+
+    @property
+    def works(self) -> bool:
+        """Whether nothing speaks against it: the last try reached, or there was none."""
+        return self.failed_at == NEVER or self.reached_at > self.failed_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

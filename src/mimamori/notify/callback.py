@@ -5,6 +5,8 @@ May import model only. The web side passes the form and headers in; nothing here
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,6 +44,24 @@ class Answer:
     text: str
 
 
+def with_key(url: str, key: str) -> str:
+    """A callback's URL that says which notice it is about, in signs that no proxy or client writes differently."""
+    return f"{url}?n={base64.urlsafe_b64encode(key.encode()).decode().rstrip('=')}"
+
+
+def key_of(token: str) -> str:
+    """The notice's key in such a URL's `n`, "" for none or nonsense."""
+    try:
+        return base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode()
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def is_read(form: Mapping[str, str]) -> bool:
+    """Whether the report is a receipt that the person has opened the message."""
+    return form.get("MessageStatus", "").lower() == "read"
+
+
 def genuine(token: str, public_url: str, form: Mapping[str, str], signature: str) -> bool:
     """Whether Twilio signed this request. public_url: as Twilio called it, which behind a proxy is not what we see.
 
@@ -74,6 +94,26 @@ def read_report(form: Mapping[str, str]) -> Report | None:
         return Report(provider_id=key, status=status, chance="", detail=f"Twilio: {form.get('MessageStatus', '')}")
     chance, reason = judge(int(code) if code.isdecimal() else 0)
     return Report(provider_id=key, status=status, chance=chance, detail=reason)
+
+
+_CALL: Mapping[str, tuple[Status, str]] = {
+    "queued": ("sent", ""), "initiated": ("sent", ""), "ringing": ("sent", ""), "in-progress": ("sent", ""),
+    "completed": ("failed", "answered, but no key was pressed"), "busy": ("failed", "the line is engaged"),
+    "no-answer": ("failed", "nobody answered"), "failed": ("failed", "the call could not be made"),
+    "canceled": ("failed", "the call was cancelled"),
+}  # fmt: skip
+
+
+def read_call(form: Mapping[str, str]) -> Report | None:
+    """What became of a call. Only a key that was pressed is an answer: until then even a completed one has failed."""
+    found, key = _CALL.get(form.get("CallStatus", "").lower()), form.get("CallSid", "")
+    if found is None or not key:
+        return None
+    status, words = found
+    return Report(
+        provider_id=key, status=status, chance="retry" if status == "failed" else "",
+        detail=words or f"Twilio: {form['CallStatus']}",
+    )  # fmt: skip
 
 
 def newer(before: Status, report: Status) -> bool:

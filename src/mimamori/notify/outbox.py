@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from mimamori.model.notice import Channel, Notice, NoticeState, Sent, Status
 from mimamori.model.times import NEVER, SECOND, format_duration
@@ -36,11 +36,24 @@ class OutboxLedger(Protocol):
         self, key: str, *, status: Status, now: int, provider_id: str = "", detail: str = "", retry_at: int = NEVER
     ) -> bool: ...
 
+    async def claimed(self, provider_ids: Sequence[str]) -> set[str]: ...
+
 
 class Sender(Protocol):
     """One channel. Answers ok, retry or never; may raise, which counts as retry."""
 
     async def send(self, notice: Notice) -> Sent: ...
+
+
+@runtime_checkable
+class Finder(Protocol):
+    """A sender whose service can be asked what it has taken already.
+
+    `find`: the provider's ids of messages that equal this one, newer than `since` (ns); [] for none. Raises OSError
+    when the service cannot be asked now.
+    """
+
+    async def find(self, notice: Notice, since: int) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +89,10 @@ class Outbox:
         *,
         backoff: Backoff | None = None,
         limit: int = 200,
+        clock: Callable[[], int] | None = None,
     ) -> None:
+        """clock: for the time at which an answer came; without it that of the run's beginning."""
+        self.clock = clock
         self.ledger = ledger
         self.senders = senders
         self.backoff = backoff or Backoff()
@@ -123,7 +139,7 @@ class Outbox:
             return Counter()  # somebody acknowledged after this run had begun
         raised = 0
         try:
-            answer = await sender.send(notice)
+            answer = await self._found(sender, state) or await sender.send(notice)
             self.broken.pop(notice.channel, None)
         except Exception as error:  # noqa: BLE001 - one bad sender or notice must not stop the others
             raised, kind = 1, type(error).__name__
@@ -132,8 +148,20 @@ class Outbox:
             # The error's own text may hold a telephone number: only its kind is written down.
             log.warning("sender %s raised %s on %s", notice.channel, kind, notice.alert)
             answer = Sent(outcome="retry", detail=f"the sender raised {kind}")
-        outcome = await self._mark(state, answer, now)
+        outcome = await self._mark(state, answer, max(now, self.clock()) if self.clock else now)
         return Counter({outcome: 1, "raised": raised})
+
+    async def _found(self, sender: Sender, state: NoticeState) -> Sent | None:
+        """What an earlier try has left with the service, though its answer was lost or we died before it came."""
+        if not state.tries or not isinstance(sender, Finder):
+            return None
+        try:
+            ids = await sender.find(state.notice, state.planned_at)
+        except OSError as error:
+            return Sent(outcome="retry", detail=f"the service could not be asked ({type(error).__name__})")
+        claimed = await self.ledger.claimed(ids) if ids else set()
+        free = [key for key in ids if key not in claimed]
+        return Sent(outcome="ok", provider_id=free[0], detail="taken at an earlier try") if free else None
 
     async def _mark(self, state: NoticeState, answer: Sent, now: int) -> str:
         key, tries = state.notice.key, state.tries + 1

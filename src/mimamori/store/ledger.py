@@ -23,10 +23,10 @@ from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from mimamori.model.alert import AlertEvent
-from mimamori.model.notice import Notice, NoticeState, Status
+from mimamori.model.notice import Channel, Notice, NoticeState, Reach, Status
 from mimamori.model.readings import Rejected
 from mimamori.model.times import NEVER
-from mimamori.store import chain, copies, outbox, people, tables
+from mimamori.store import chain, copies, delivery, outbox, people, tables
 from mimamori.store.records import Absence, Access, Device, EngineMark, Resident, Session, Staff
 
 QUARANTINE = 10_000
@@ -136,9 +136,37 @@ class Ledger:
             )
         )
 
-    async def notices(self, *, alert: str | None = None, limit: int = 200) -> list[NoticeState]:
+    async def notices(
+        self, *, alert: str | None = None, recipient: str | None = None, limit: int = 200
+    ) -> list[NoticeState]:
         """The newest first."""
-        return await self._ask(lambda connection: outbox.newest(connection, alert, limit))
+        return await self._ask(lambda connection: outbox.newest(connection, alert, limit, recipient))
+
+    async def report_notice(self, key: str, *, provider_id: str, status: Status, detail: str, now: int) -> str | None:
+        """What the provider says of a notice, by key or by its own id (see delivery.report): the key, or None."""
+        return await self._do(lambda connection: delivery.report(connection, key, provider_id, status, detail, now))
+
+    async def open_calls(self, since: int) -> list[NoticeState]:
+        """Messages to people about alerts that are not resolved, planned since then, in the order of planning."""
+        return await self._ask(lambda connection: outbox.open_calls(connection, since))
+
+    async def read_notice(self, key: str, now: int) -> bool:
+        """The person has answered this message; False if there is none of that key."""
+        return await self._do(lambda connection: delivery.read(connection, key, now))
+
+    async def claimed(self, provider_ids: Sequence[str]) -> set[str]:
+        """Those of the provider's ids that belong to a notice."""
+        return await self._ask(lambda connection: delivery.claimed(connection, provider_ids))
+
+    async def reaches(self) -> list[Reach]:
+        """When each person and home was last reached, and when not."""
+        return await self._ask(delivery.reaches)
+
+    async def note_reach(self, recipient: str, channel: Channel, *, detail: str, now: int) -> None:
+        """Notes that this way reaches them, or for a detail that it does not."""
+        work = delivery.failed if detail else delivery.reached
+        words = (detail,) if detail else ()
+        await self._do(lambda connection: work(connection, recipient, channel, now, *words))
 
     async def notice_counts(self) -> dict[str, int]:
         """By status; a status without a notice is left out."""

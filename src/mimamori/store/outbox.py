@@ -13,7 +13,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from mimamori.model.notice import Notice, NoticeState, Status
 from mimamori.model.times import NEVER
-from mimamori.store.tables import notice
+from mimamori.store import delivery
+from mimamori.store.tables import notice, open_alert
 
 URGENCY = {"high": 2, "medium": 1, "low": 0}
 COLUMNS = tuple(f.name for f in fields(Notice))
@@ -55,7 +56,7 @@ def due(connection: Connection, now: int, limit: int) -> list[NoticeState]:
     """Planned notices whose time has come and failed ones to try again, the most urgent first, then the oldest."""
     query = select(notice).where(_waiting(), notice.c.due_at <= now)
     query = query.order_by(notice.c.urgency.desc(), notice.c.due_at, notice.c.planned_at, notice.c.key).limit(limit)
-    return [_state(row) for row in connection.execute(query).mappings()]
+    return [state_of(row) for row in connection.execute(query).mappings()]
 
 
 def mark(
@@ -76,7 +77,10 @@ def mark(
     if found.due_at == WITHDRAWN and again:
         connection.execute(update(notice).where(notice.c.key == key).values(GONE))
         return False
-    final = found.status == "delivered"
+    # a report may come before its message is marked as sent: what it said stays
+    final = found.status == "delivered" or (
+        found.status == "failed" and status == "sent" and provider_id == found.provider_id != ""
+    )
     values = {
         "status": found.status if final else status,
         "tries": found.tries + (status == "sending"),
@@ -90,6 +94,8 @@ def mark(
         values["sent_at"] = now
     if status == "delivered" and not final:
         values["delivered_at"] = now
+    if values["status"] == "failed" and values["due_at"] == NEVER and not final:
+        delivery.failed(connection, found.recipient, found.channel, now, values["detail"])
     connection.execute(update(notice).where(notice.c.key == key).values(values))
     return True
 
@@ -104,12 +110,22 @@ def take_back(connection: Connection) -> None:
     connection.execute(update(notice).where(sending).values(status="planned", due_at=notice.c.due))
 
 
-def newest(connection: Connection, alert: str | None, limit: int) -> list[NoticeState]:
-    """The newest notices, newest first; of one alert, or of all for None."""
+def newest(connection: Connection, alert: str | None, limit: int, recipient: str | None = None) -> list[NoticeState]:
+    """The newest notices, newest first; of one alert or one recipient, or of all for None."""
     query = select(notice).order_by(notice.c.planned_at.desc(), notice.c.step.desc(), notice.c.key).limit(limit)
     if alert is not None:
         query = query.where(notice.c.alert == alert)
-    return [_state(row) for row in connection.execute(query).mappings()]
+    if recipient is not None:
+        query = query.where(notice.c.recipient == recipient)
+    return [state_of(row) for row in connection.execute(query).mappings()]
+
+
+def open_calls(connection: Connection, since: int) -> list[NoticeState]:
+    """Calls, questions and bundles about alerts that are not resolved, planned since then, oldest first."""
+    live = notice.c.alert.in_(select(open_alert.c.alert))
+    calls = notice.c.kind.in_(("first", "repeat", "escalated", "bundle", "ask"))
+    query = select(notice).where(notice.c.planned_at >= since, notice.c.channel != "console", calls, live)
+    return [state_of(row) for row in connection.execute(query.order_by(notice.c.planned_at)).mappings()]
 
 
 def counts(connection: Connection) -> dict[str, int]:
@@ -122,9 +138,10 @@ def _waiting() -> ColumnElement[bool]:
     return and_(notice.c.status.in_(WAITING), notice.c.due_at != NEVER)
 
 
-def _state(of: RowMapping) -> NoticeState:
+def state_of(of: RowMapping) -> NoticeState:
+    """The record of a row."""
     return NoticeState(
         notice=Notice(**{name: of[name] for name in COLUMNS}), status=of["status"], planned_at=of["planned_at"],
         sent_at=of["sent_at"], delivered_at=of["delivered_at"], tries=of["tries"], provider_id=of["provider_id"],
-        detail=of["detail"],
+        detail=of["detail"], read_at=of["read_at"],
     )  # fmt: skip

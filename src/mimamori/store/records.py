@@ -28,7 +28,10 @@ class Staff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resident:
-    """One household's resident. code: what may be shown where the name may not. watched: False after leaving."""
+    """One household's resident. code: what may be shown where the name may not. watched: False after leaving.
+
+    phone: of the home, E.164 or ""; for the call that asks the resident first. Never logged.
+    """
 
     household: str
     code: str
@@ -38,6 +41,7 @@ class Resident:
     risk: str = ""
     note: str = ""
     watched: bool = True
+    phone: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary,
 metadata = MetaData(
     naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_name)s"}
 )  # fmt: skip
+NEVER = str(-(2**63))  # model.times.NEVER, as the database writes it
 Number = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY counts up by itself in SQLite
 
 
@@ -63,11 +64,22 @@ notice = Table(
     Column("sent_at", BigInteger, nullable=False),
     Column("delivered_at", BigInteger, nullable=False),
     Column("tries", Integer, nullable=False),
-    Column("provider_id", String, nullable=False),
+    Column("provider_id", String, nullable=False, index=True),
     Column("detail", Text, nullable=False),
+    Column("read_at", BigInteger, nullable=False, server_default=NEVER),
 )  # fmt: skip
+Index("ix_notice_recipient", notice.c.recipient, notice.c.planned_at)
 Index("ix_notice_waiting", notice.c.status, notice.c.due_at)
 Index("ix_notice_planned", notice.c.planned_at)
+
+reach = Table(
+    "reach", metadata,
+    Column("recipient", String, primary_key=True),
+    Column("channel", String, primary_key=True),
+    Column("reached_at", BigInteger, nullable=False),
+    Column("failed_at", BigInteger, nullable=False),
+    Column("detail", Text, nullable=False),
+)  # fmt: skip
 
 engine_mark = Table(
     "engine_mark", metadata,
@@ -107,6 +119,7 @@ resident = Table(
     Column("risk", String, nullable=False),
     Column("note", Text, nullable=False),
     Column("watched", Boolean, nullable=False),
+    Column("phone", String, nullable=False, server_default=""),
 )  # fmt: skip
 
 device = Table(

@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
@@ -44,11 +44,13 @@ _SAFE_HEADERS = {
 }
 
 
-def create_web(desk: Desk, records: Records, *, settings: WebSettings, clock: Callable[[], int]) -> FastAPI:
+def create_web(
+    desk: Desk, records: Records, *, settings: WebSettings, clock: Callable[[], int], more: Sequence[APIRouter] = ()
+) -> FastAPI:
     """The console and the API as an ASGI application.
 
     clock: ns UTC of the real clock, also where the loop's runs faster: for sessions and the access log. Call
-    `desk.close()` before stopping the server, so that its open streams end.
+    `desk.close()` before stopping the server, so that its open streams end. more: routers with gates of their own.
     """
 
     @asynccontextmanager
@@ -77,6 +79,8 @@ def create_web(desk: Desk, records: Records, *, settings: WebSettings, clock: Ca
     app.add_api_route("/api/v1/live", _json_stream, methods=["GET"], tags=["api"], response_class=Response)
     app.include_router(api.router)
     app.include_router(pages.router)
+    for router in more:
+        app.include_router(router)
     app.mount("/static", StaticFiles(directory=str(files("mimamori.web").joinpath("static"))), "static")
     app.add_exception_handler(NotSignedIn, _sign_in_first)
     app.add_exception_handler(Refused, _refuse)

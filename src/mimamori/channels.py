@@ -12,6 +12,7 @@ from mimamori.alerts.follow import Ways
 from mimamori.alerts.policy import Limits
 from mimamori.alerts.text import Texts
 from mimamori.model.notice import Channel
+from mimamori.notify.others import Mail, Others
 from mimamori.notify.outbox import Sender
 from mimamori.notify.page import Page
 from mimamori.notify.sms import TwilioSms
@@ -24,7 +25,13 @@ from mimamori.web.phone import Phone, PhoneRecords
 def senders(settings: Settings, texts: Texts, stack: AsyncExitStack) -> dict[Channel, Sender]:
     """A sender for each channel; where nothing is set up, the outbox page of the console. Closed with the stack."""
     page = Page("outbox")
-    found: dict[Channel, Sender] = {"console": Page("console"), "sms": page, "voice": page, "email": page}
+    found: dict[Channel, Sender] = {
+        "console": Page("console"),
+        "sms": page,
+        "voice": page,
+        "email": page,
+        "other": page,
+    }
     if settings.twilio_account:
         public = settings.public_url.rstrip("/")
         sms = TwilioSms(
@@ -40,6 +47,10 @@ def senders(settings: Settings, texts: Texts, stack: AsyncExitStack) -> dict[Cha
             )  # fmt: skip
             stack.push_async_callback(voice.close)
             found["voice"] = voice
+    if settings.email_url:
+        found["email"] = Mail(settings.email_url)
+    if settings.other_url:
+        found["other"] = Others(settings.other_url.split())
     return found
 
 
@@ -48,6 +59,8 @@ def ways(settings: Settings, limits: Limits) -> Ways:
     found: set[Channel] = set()
     if settings.twilio_account:
         found |= {"sms", "voice"} if voice_number(settings) else {"sms"}
+    if settings.email_url:
+        found.add("email")
     reporting = found & {"sms", "voice"} if settings.public_url else set()
     return Ways(open=found, reporting=reporting, within=limits.delivery.within)
 

@@ -31,6 +31,8 @@ class Settings:
     twilio_url: str = ""
     twilio_voice_from: str = ""
     public_url: str = ""
+    email_url: str = field(default="", repr=False)
+    other_url: str = field(default="", repr=False)
 
     @property
     def ledger_url(self) -> str:
@@ -56,6 +58,8 @@ VARIABLES: Mapping[str, str] = {
     "MIMAMORI_TWILIO_URL": "twilio_url",
     "MIMAMORI_TWILIO_VOICE_FROM": "twilio_voice_from",
     "MIMAMORI_PUBLIC_URL": "public_url",
+    "MIMAMORI_EMAIL_URL": "email_url",
+    "MIMAMORI_OTHER_URL": "other_url",
 }
 
 

@@ -17,6 +17,8 @@ from mimamori.model.alert import Alert, AlertEvent
 from mimamori.model.notice import HOME, Channel, Notice, NoticeKind
 from mimamori.model.times import NEVER, SECOND
 
+WARD = "ward"
+"""Whom the channel `other` reaches: nobody in particular; whoever reads the ward's chat."""
 ENGINE = frozenset({"engine", "policy"})
 _ASIDE = frozenset({"note", "eased"})
 _STOPS = frozenset({"acknowledged", "returned", "resolved", "shelved"})
@@ -118,6 +120,7 @@ class _Change:
         steps = self.book.policy(self.alert).step
         step = steps[min(self.event.step, len(steps) - 1)]
         console = [self._call("console", "console", "")] if "console" in step.by else []
+        console += [self._call(WARD, "other", WARD)] if "other" in step.by else []
         roster = self.book.content.roster
         silent, wanted = [], dict[str, None]()
         for role in step.tell:
@@ -135,10 +138,10 @@ class _Change:
         notices = []
         for staff in wanted:
             person = self.people.get(staff)
-            addresses = {c: person.address(c) for c in step.by} if person else {}
+            addresses = {c: person.address(c) for c in step.by if c != "other"} if person else {}
             reached = [self._call(staff, channel, address) for channel, address in addresses.items() if address]
             if not reached:
-                channels = " or ".join(c for c in step.by if c != "console")
+                channels = " or ".join(c for c in step.by if c not in {"console", "other"})
                 silent.append(f"{self.alert.id}: {staff} cannot be reached by {channels}; add the address")
             notices += reached
         return notices

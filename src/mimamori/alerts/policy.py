@@ -146,12 +146,12 @@ def _read(model: type[C], tables: Mapping[str, Mapping[str, Any]], stem: str, er
 def _check_policy(file: str, policy: Policy, roster: RosterContent | None) -> list[ContentError]:
     errors = []
     for i, step in enumerate(policy.step):
-        people = [c for c in step.by if c != "console"]
+        people = [c for c in step.by if c not in {"console", "other"}]  # neither reaches anybody in particular
         if people and not step.tell:
             errors.append(ContentError(file, f"step.{i}.tell", f"{people[0]} needs somebody to tell", "name a role"))
         if step.tell and not people:
             mend = 'add "sms" to `by`, or empty `tell`'
-            errors.append(ContentError(file, f"step.{i}.by", "the console alone tells no role", mend))
+            errors.append(ContentError(file, f"step.{i}.by", "the console or a chat alone tells no role", mend))
         for role in step.tell if roster else ():
             if roster and role not in roster.role:
                 mend = f"known: {', '.join(sorted(roster.role))}"

@@ -27,7 +27,7 @@ from mimamori.rules.silent import SilentDetector
 from mimamori.rules.spec import Absent, Away, Band, Evidence, Rule, Silent
 
 GRID = MINUTE
-FORMAT = 1
+FORMAT = 2
 PENDING = ("home", "device", "metric", "value", "taken", "got", "flags")
 
 
@@ -87,9 +87,9 @@ class Engine:
         waiting = concat([self._waiting, batch])
         found: list[FindingBatch] = []
         cells = cell_of(waiting.got)
-        # By value before device row: of two devices that tell different things at once, rows must not decide.
-        order = np.lexsort((waiting.device, waiting.value, waiting.metric, waiting.taken, waiting.home, cells))
-        waiting, cells = waiting.take(order), cells[order]
+        if (cells[1:] < cells[:-1]).any():
+            order = np.argsort(cells, kind="stable")
+            waiting, cells = waiting.take(order), cells[order]
         if self._evaluated == NEVER and len(cells):
             self._evaluated = (int(cells[0]) - 1) // GRID * GRID
         ends = np.flatnonzero(np.diff(cells, append=np.int64(2**62))) + 1
@@ -148,7 +148,9 @@ class Engine:
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """All state as arrays; `restore` on a new engine with the same homes and rules continues bit-equally."""
         saved = self._columns.snapshot()
-        saved |= {f"waiting.{name}": getattr(self._waiting, name).copy() for name in PENDING}
+        w = self._waiting  # in an order that does not tell how the readings were cut
+        w = w.take(np.lexsort((w.device, w.value, w.metric, w.taken, w.home, w.got)))
+        saved |= {f"waiting.{name}": getattr(w, name) for name in PENDING}
         saved["engine"] = np.array([FORMAT, self._evaluated, len(self._homes), self._homes.devices], np.int64)
         return saved
 

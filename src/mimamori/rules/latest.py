@@ -74,7 +74,7 @@ class Latest:
         self._level = np.array([metrics[m].nature == "level" for m in range(len(metrics))])
 
     def apply(self, cell: ReadingBatch, at: int) -> None:
-        """Fold one cell in. cell: canonical order, all got in (at - CELL, at]; at: ns, end of the cell.
+        """Fold one cell in. cell: any order, all got in (at - CELL, at]; at: ns, end of the cell.
 
         Back-fill (HISTORICAL) is history, not news: it changes nothing here.
         """
@@ -82,65 +82,81 @@ class Latest:
             cell = cell.take((cell.flags & HISTORICAL) == 0)
         if not len(cell):
             return
-        self._hear(cell, at)
-        signs = self._signs(cell)
-        c, home, metric = self._c, cell.home, cell.metric
-        c["value"][metric, home] = cell.value  # of equal indexes the last, that is the newest, stays
-        np.maximum.at(c["taken"], (metric, home), cell.taken)
-        level = self._level[metric]
-        if level.any():
-            np.add.at(c["sum"], (metric[level], home[level]), cell.value[level])
-            np.add.at(c["count"], (metric[level], home[level]), 1)
-            self._watts(cell)
-        register = metric == self._energy
-        if register.any():
-            self._registers(cell.take(register))
-        if signs.any():
-            self._live(cell.take(signs))
+        rows = in_order(cell, len(self._c["out"]))
+        home, device, metric = cell.home[rows], cell.device[rows], cell.metric[rows]
+        value, taken = cell.value[rows], cell.taken[rows]
+        ends = np.flatnonzero(metric[1:] != metric[:-1]) + 1
+        told = [
+            _Told(metric=int(metric[a]), home=home[a:b], device=device[a:b], value=value[a:b], taken=taken[a:b])
+            for a, b in zip([0, *ends.tolist()], [*ends.tolist(), len(metric)], strict=True)
+        ]
+        self._c["offline"][device] = False
+        for one in told:
+            if one.metric == self._alive:
+                self._beat(one)
+        for one in told:
+            self._hear(one, at)
+        signs = [(one, self._signs(one)) for one in told]
+        for one in told:
+            self._keep(one)
+        self._live([one.take(sign) for one, sign in signs if sign.any()])
 
-    def _hear(self, cell: ReadingBatch, at: int) -> None:
-        c, device = self._c, cell.device
-        beat = cell.metric == self._alive
-        ended = beat & (cell.value == 0)
-        c["offline"][device] = False
-        if ended.any():
-            c["offline"][device[ended]] = True
-            device, beat = device[~ended], beat[~ended]
-        c["beats"][device[beat]] = True
-        # A device with a heartbeat is judged by its beats; its other messages say it lives but not how often it speaks.
-        pause = at - c["heard"][device]
-        learns = (c["heard"][device] != NEVER) & ~(c["silent"][device] & c["beats"][device])
-        who, pause = device[learns], pause[learns]
-        faded = c["period"][who] - (pause * PERIOD_FADES).astype(np.int64)
-        c["period"][who] = np.maximum(pause, faded)
-        c["heard"][device] = at
+    def _beat(self, one: _Told) -> None:
+        c, ended = self._c, one.value == 0
+        c["offline"][one.device[ended]] = True
+        c["beats"][one.device[~ended]] = True
 
-    def _signs(self, cell: ReadingBatch) -> NDArray[np.bool_]:
+    def _hear(self, one: _Told, at: int) -> None:
+        """A device with a heartbeat is judged by its beats: its other messages say that it lives, not how often."""
+        c, who = self._c, one.device
+        if one.metric == self._alive:
+            who = who[one.value != 0]
+        heard = c["heard"][who]
+        fresh = heard != at  # else heard in this cell before, by another metric
+        who, heard = who[fresh], heard[fresh]
+        learns = (heard != NEVER) & ~(c["silent"][who] & c["beats"][who])
+        rows, pause = who[learns], at - heard[learns]
+        faded = c["period"][rows] - (pause * PERIOD_FADES).astype(np.int64)
+        c["period"][rows] = np.maximum(pause, faded)
+        c["heard"][who] = at
+
+    def _signs(self, one: _Told) -> NDArray[np.bool_]:
         """(n,) bool: which readings are a sure sign of life. A state counts when it differs from the one before."""
-        c, metric = self._c, cell.metric
-        channel = self._channel[metric]
-        known = channel >= 0
-        c["has"][channel[known], cell.home[known]] = True
-        c["channel"][cell.device[known]] = channel[known]
-        signs = self._instant[metric] & (cell.value > 0)
-        signs |= metric == self._door
-        moving = (metric == self._movement) & (cell.value >= self._movement_from)
-        np.maximum.at(c["moved"], cell.home[moving], cell.taken[moving])
-        signs |= moving
-        for state in self._states:
-            told = metric == state
-            if told.any():
-                before = c["value"][state, cell.home]
-                signs |= told & (before == before) & (cell.value != before)  # noqa: PLR0124 - NaN: never told before
-        return signs
+        c, channel = self._c, self._channel[one.metric]
+        if channel < 0:
+            return np.zeros(len(one.home), bool)
+        c["has"][channel][one.home] = True
+        c["channel"][one.device] = channel
+        if one.metric == self._door:
+            return np.ones(len(one.home), bool)
+        if one.metric == self._movement:
+            moving = one.value >= self._movement_from
+            np.maximum.at(c["moved"], one.home[moving], one.taken[moving])
+            return moving
+        if one.metric in self._states:
+            before: NDArray[np.float64] = c["value"][one.metric][one.home]
+            changed: NDArray[np.bool_] = (before == before) & (one.value != before)  # noqa: PLR0124 - NaN: never told
+            return changed
+        alive: NDArray[np.bool_] = (one.value > 0) & self._instant[one.metric]
+        return alive
 
-    def _watts(self, cell: ReadingBatch) -> None:
-        power = cell.metric == self._power
-        if power.any():
-            np.add.at(self._c["watts_sum"], cell.device[power], cell.value[power])
-            np.add.at(self._c["watts_n"], cell.device[power], 1)
+    def _keep(self, one: _Told) -> None:
+        """The newest value of each household, and the sums."""
+        c, m, home = self._c, one.metric, one.home
+        last = np.append(home[1:] != home[:-1], True)
+        rows = home[last]
+        c["value"][m][rows] = one.value[last]
+        c["taken"][m][rows] = np.maximum(c["taken"][m][rows], one.taken[last])
+        if self._level[m]:
+            np.add.at(c["sum"][m], home, one.value)
+            np.add.at(c["count"][m], home, np.int32(1))
+        if m == self._power:
+            np.add.at(c["watts_sum"], one.device, one.value)
+            np.add.at(c["watts_n"], one.device, np.int32(1))
+        if m == self._energy:
+            self._registers(one)
 
-    def _registers(self, cell: ReadingBatch) -> None:
+    def _registers(self, cell: _Told) -> None:
         """Mean power since the register's value of at least a minute before; a fall is a reset and tells nothing."""
         c, device = self._c, cell.device
         before, before_at = c["register"][device], c["register_at"][device]
@@ -155,17 +171,24 @@ class Latest:
         c["register"][device[store]] = cell.value[store]
         c["register_at"][device[store]] = cell.taken[store]
 
-    def _live(self, cell: ReadingBatch) -> None:
-        c, home = self._c, cell.home
-        c["signs"][self._channel[cell.metric], home] = True
-        np.maximum.at(c["last_sign"], home, cell.taken)
-        door = cell.metric == self._door
-        if door.any():
-            self._pass(home[door], cell.taken[door])
+    def _live(self, signs: list[_Told]) -> None:
+        """Sure signs of life, a metric at a time; the door before all others."""
+        c = self._c
+        for one in signs:
+            c["signs"][self._channel[one.metric]][one.home] = True
+            np.maximum.at(c["last_sign"], one.home, one.taken)
+            if one.metric == self._door:
+                self._pass(one.home, one.taken)
+        others = [one for one in signs if one.metric != self._door]
+        if not others or not c["out"].any():
+            return
+        home = np.concatenate([one.home for one in others])
+        device = np.concatenate([one.device for one in others])
+        taken = np.concatenate([one.taken for one in others])
         last = c["last_door"][home]
-        inside = ~door & c["out"][home] & (cell.taken > np.where(last == NEVER, NEVER, last + SETTLES))
+        inside = c["out"][home] & (taken > np.where(last == NEVER, NEVER, last + SETTLES))
         if inside.any():
-            self._come_back(home[inside], cell.device[inside], cell.taken[inside])
+            self._come_back(home[inside], device[inside], taken[inside])
 
     def _pass(self, home: NDArray[np.int32], taken: NDArray[np.int64]) -> None:
         """Somebody went through the door: whoever was in is out, and whoever was out may have come home."""
@@ -213,6 +236,23 @@ class Latest:
         self._c["watts_n"][:] = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What one cell told of one metric: by household, then taken, then value, then device."""
+
+    metric: int
+    home: NDArray[np.int32]
+    device: NDArray[np.int32]
+    value: NDArray[np.float64]
+    taken: NDArray[np.int64]
+
+    def take(self, which: NDArray[np.bool_]) -> _Told:
+        return _Told(
+            metric=self.metric, home=self.home[which], device=self.device[which], value=self.value[which],
+            taken=self.taken[which],
+        )  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What every detector is given: the columns, who fills them, the wall clock's offsets, the metrics."""
@@ -221,6 +261,28 @@ class Shared:
     latest: Latest
     zone: Zone
     metrics: Metrics
+
+
+def in_order(cell: ReadingBatch, homes: int) -> NDArray[np.intp]:
+    """Rows of the cell by metric, household, taken, value, device; homes: how many households there are.
+
+    Value before device row: of two devices that tell different things at once, rows must not decide. One packed int64
+    sorts 20 times as fast as five keys; only what is equal in it is sorted by the rest.
+    """
+    key = cell.metric.astype(np.int64) * homes + cell.home
+    since = cell.taken - cell.taken.min()
+    room = 63 - int(key.max()).bit_length()
+    if int(since.max()).bit_length() > room:  # hours late
+        return np.lexsort((cell.device, cell.value, cell.taken, key))
+    packed = (key << room) | since
+    order = np.argsort(packed)
+    packed = packed[order]
+    equal = packed[1:] == packed[:-1]
+    if equal.any():
+        tied = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
+        rows = order[tied]
+        order[tied] = rows[np.lexsort((cell.device[rows], cell.value[rows], packed[tied]))]
+    return order
 
 
 def cell_of(got: NDArray[np.int64]) -> NDArray[np.int64]:

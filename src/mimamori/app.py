@@ -12,18 +12,20 @@ import logging
 import secrets
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import uvicorn
+from numpy.typing import NDArray
 
 from mimamori.alerts.book import Book
 from mimamori.alerts.group import recall
 from mimamori.alerts.plan import Person
 from mimamori.channels import answerable, phone, senders, ways
-from mimamori.loop import Loop
+from mimamori.loop import ROWS, Loop, take_rows
 from mimamori.model.homes import Homes
 from mimamori.model.times import DAY, HOUR, NEVER
 from mimamori.notify.outbox import Outbox
@@ -70,7 +72,10 @@ async def serve(
     async with AsyncExitStack() as stack:
         ledger = await Ledger.open(settings.ledger_url)
         stack.push_async_callback(ledger.close)
-        homes = Homes()
+        homes, mark = Homes(), await ledger.engine_mark()
+        saved = _unpack(mark, site)
+        if saved:
+            take_rows(homes, saved)  # before all others: whoever was registered since comes behind them
         for device in await ledger.devices():
             homes.add_device(device.household, device.device, device.profile)
         readings = await _open_readings(settings, homes, site)
@@ -83,10 +88,10 @@ async def serve(
         stack.push_async_callback(_end_web, desk, server, serving)
 
         engine = Engine(homes, site.rules, site.metrics, site.zone)
-        mark = await ledger.engine_mark()
-        now = clock.now()
         if mark is not None:
-            await _restore(engine, mark, readings, site, now)
+            clock.not_before(mark.at)
+        now = clock.now()
+        restored = mark is not None and bool(saved) and await _restore(engine, saved, mark.at, readings, now)
         if prepare is not None:
             await prepare(ledger, homes, engine, clock)
             now = clock.now()
@@ -95,6 +100,7 @@ async def serve(
         homes_with_phone = {r.household: r.phone for r in residents.values() if r.phone and answerable(settings)}
         book = Book(site.rule_infos, site.alerts, places=places, askable=homes_with_phone)
         book.restore(await ledger.alert_events(since=NEVER if mark is None else now - 30 * DAY))
+        missed = book.repair(engine.current(), homes) if restored else []
         people = {
             s.id: Person(id=s.id, role=s.role, phone=s.phone, email=s.email)
             for s in await ledger.all_staff()
@@ -112,7 +118,7 @@ async def serve(
             decoder=Decoder(homes, site.metrics, site.profiles), engine=engine, book=book,
             history=recall(reversed(await ledger.notices(limit=HISTORY)), now),
             outbox=Outbox(ledger, senders(settings, site.alerts.texts, stack), clock=clock.now),
-            desk=desk, people=people, residents=residents, ways=ways(settings, site.alerts.limits),
+            desk=desk, people=people, residents=residents, ways=ways(settings, site.alerts.limits), missed=missed,
         )  # fmt: skip
         tasks = [asyncio.create_task(loop.send(stop), name="outbox")]
         if with_loop is not None:
@@ -190,25 +196,42 @@ async def _open_readings(settings: Settings, homes: Homes, site: Site) -> Readin
         raise
 
 
-async def _restore(engine: Engine, mark: EngineMark, readings: ReadingStore, site: Site, now: int) -> None:
-    """The engine as it was, then the readings stored since, then on from here: downtime is not quiet time."""
+def _unpack(mark: EngineMark | None, site: Site) -> dict[str, NDArray[Any]]:
+    """The arrays of the last snapshot; none if there is none that fits the rules."""
+    if mark is None:
+        return {}
     if mark.digest != site.digest or mark.version != FORMAT:
         log.warning("the rules have changed since the last snapshot: habits are learned anew")
-        return
+        return {}
     with np.load(io.BytesIO(mark.blob)) as saved:
-        try:
-            engine.restore(dict(saved))
-        except ValueError as error:
-            log.warning("snapshot not used: %s", error)
-            return
+        arrays = dict(saved)
+    if not set(ROWS) <= arrays.keys():
+        log.warning("snapshot not used: it does not say whose rows it holds")
+        return {}
+    return arrays
+
+
+async def _restore(
+    engine: Engine, saved: Mapping[str, NDArray[Any]], at: int, readings: ReadingStore, now: int
+) -> bool:
+    """The engine as it was at `at`, then the readings stored since, then on from here: downtime is not quiet time.
+
+    False if it begins anew, since the snapshot does not fit.
+    """
     try:
-        async for batch in readings.scan_all(mark.at - CATCH_UP, now):
-            fresh = batch.take(batch.got > mark.at)
+        engine.restore({name: array for name, array in saved.items() if name not in ROWS})
+    except ValueError as error:
+        log.warning("snapshot not used: %s", error)
+        return False
+    try:
+        async for batch in readings.scan_all(at - CATCH_UP, now + 1):
+            fresh = batch.take(batch.got > at)
             if len(fresh):
                 engine.step(fresh, int(fresh.got[-1]))
     except StoreError as error:  # a server that is away must not keep the watch from starting
         log.warning("the readings since the last snapshot are not caught up with: %s", error)
     engine.resume(now)
+    return True
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:

@@ -12,8 +12,10 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mimamori.alerts.book import Book
 from mimamori.alerts.follow import Ways, follow
@@ -35,7 +37,7 @@ from mimamori.site import Site
 from mimamori.store.ledger import Ledger, LedgerError
 from mimamori.store.readings import ReadingStore, StoreError
 from mimamori.store.records import EngineMark, Resident
-from mimamori.stream.clock import Clock
+from mimamori.stream.clock import MILLISECOND, Clock
 from mimamori.web.desk import Desk, Light, View
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ WAIT_S = 0.05  # wall seconds the loop waits for messages before it looks at the
 TICK = SECOND
 VIEW_S = 0.25  # wall seconds between views for the consoles
 MARK_EVERY_S = 30.0  # wall seconds between engine snapshots
+GAP = 60 * SECOND  # a longer time between two ticks is time in which nobody watched: a set clock, a sleeping machine
 SHOWN_RESOLVED = 50
 
 
@@ -66,6 +69,7 @@ class Loop:
     people: Mapping[str, Person]
     residents: Mapping[str, Resident]
     ways: Ways
+    missed: Sequence[AlertEvent] = ()  # found before a restart, not yet in the ledger: committed with the first tick
     counts: Counter[str] = field(default_factory=Counter)
     lights: dict[str, Light] = field(default_factory=dict)
     _waiting: list[ReadingBatch] = field(default_factory=list)
@@ -77,18 +81,19 @@ class Loop:
     async def run(self, stop: asyncio.Event) -> None:
         """Tick until `stop` is set; then leave a snapshot behind."""
         wall = asyncio.get_running_loop().time
-        self._marked = wall()
+        self._events += self.missed
+        self._marked = wall() - MARK_EVERY_S  # the first tick leaves one: a service that keeps dying still gets on
         while not stop.is_set():
             await self._take_in()
             now = self.clock.now()
-            if now - self._ticked >= TICK or not self.desk.commands.empty():
+            if now - self._ticked >= TICK or (now > self._ticked and not self.desk.commands.empty()):
                 marks = wall() - self._marked >= MARK_EVERY_S
                 await self._tick(now, marks=marks)
                 self._marked = wall() if marks else self._marked
             if wall() - self._viewed >= VIEW_S:
                 self.show(now)
                 self._viewed = wall()
-        await self._tick(self.clock.now(), marks=True)
+        await self._tick(max(self.clock.now(), self._ticked + MILLISECOND), marks=True)
 
     async def _take_in(self) -> None:
         """Messages to disk, and only then acknowledged."""
@@ -98,20 +103,21 @@ class Loop:
             return
         now = self.clock.now()
         decoded = self.decoder.decode(delivery.messages, now)
+        batch = _after(decoded.batch, self._ticked)
         try:
-            await self.readings.append(decoded.batch)
+            await self.readings.append(batch)
             if decoded.rejected:
                 await self.ledger.quarantine(decoded.rejected)
         except (StoreError, LedgerError) as error:
             # Not acknowledged: the broker keeps it and sends it again once we reconnect, or a restart asks for it.
             self._light("store", f"保存できません: {type(error).__name__}", f"cannot store: {error}", ok=False)
             self.counts["store_failures"] += 1
-            await self._store_again(decoded.batch, decoded.rejected)
+            await self._store_again(batch, decoded.rejected)
         self._light("store", "保存できています", "readings are stored", ok=True)
         self.collector.done(delivery)
-        self.counts["readings"] += len(decoded.batch)
+        self.counts["readings"] += len(batch)
         self.counts["quarantined"] += len(decoded.rejected)
-        self._waiting.append(decoded.batch)
+        self._waiting.append(batch)
 
     async def _store_again(self, batch: ReadingBatch, rejected: Sequence[object]) -> None:
         """Until the disk takes it: nothing else is read meanwhile, so the broker holds the rest."""
@@ -128,6 +134,11 @@ class Loop:
 
     async def _tick(self, now: int, *, marks: bool) -> None:
         batch, self._waiting = concat(self._waiting), []
+        if self._ticked != NEVER and now - self._ticked > GAP * max(1.0, self.clock.speed):
+            log.warning("no tick for %.0f s of the service's clock: that time is unknown, not quiet",
+                        (now - self._ticked) / SECOND)  # fmt: skip
+            self.counts["gaps"] += 1
+            self.engine.resume(now)
         findings = self.engine.step(batch, now)
         self._ticked = now
         self.counts["ticks"] += 1
@@ -192,7 +203,7 @@ class Loop:
 
     def _snapshot(self, now: int) -> EngineMark:
         buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **self.engine.snapshot())
+        np.savez(buffer, allow_pickle=False, **rows_of(self.homes), **self.engine.snapshot())
         return EngineMark(at=now, version=FORMAT, digest=self.site.digest, blob=buffer.getvalue())
 
     async def send(self, stop: asyncio.Event) -> None:
@@ -235,6 +246,34 @@ class Loop:
         held = self.lights.get(name)
         if held is None or (held.ok, held.text_en) != (ok, en):
             self.lights[name] = Light(name=name, ok=ok, text_ja=ja, text_en=en, since=self.clock.now())
+
+
+ROWS = ("rows.homes", "rows.devices", "rows.device_home")
+
+
+def rows_of(homes: Homes) -> dict[str, NDArray[Any]]:
+    """Who is in which row, to go with a snapshot: its columns mean nothing without."""
+    names = (np.array(homes.ids, np.str_), np.array(homes.device_ids, np.str_), np.array(homes.device_home, np.int32))
+    return dict(zip(ROWS, names, strict=True))
+
+
+def take_rows(homes: Homes, saved: Mapping[str, NDArray[Any]]) -> None:
+    """Gives the households and devices of a snapshot the rows that they had; `homes` must be empty."""
+    ids, devices, of = (saved[name].tolist() for name in ROWS)
+    for household in ids:
+        homes.add(household)
+    for device, home in zip(devices, of, strict=True):
+        homes.add_device(ids[home], device)
+
+
+def _after(batch: ReadingBatch, ticked: int) -> ReadingBatch:
+    """Readings taken in after a tick count as arrived after it, however long they waited on their way to the disk.
+
+    So the engine gets every cell of time once, and a snapshot is followed by exactly what it does not hold.
+    """
+    if ticked == NEVER or not len(batch) or batch.got.min() > ticked:
+        return batch
+    return replace(batch, got=np.maximum(batch.got, ticked + MILLISECOND))
 
 
 def _answer(answers: Sequence[asyncio.Future[None]], refusal: CommandError | None) -> None:

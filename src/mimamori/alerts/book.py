@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
+
 from mimamori.alerts.escalate import Due, next_due, next_step, quiet
 from mimamori.alerts.fold import fold
 from mimamori.alerts.obey import obey
@@ -129,6 +131,24 @@ class Book:
             due = self._next(alert) if alert else None
             if alert and due and due.at == at:
                 self._fire(alert, due, events, now)
+        return events
+
+    def repair(self, current: FindingBatch, homes: Homes) -> list[AlertEvent]:
+        """Events that were found but not stored before a restart; none if the book agrees with the engine's picture.
+
+        current: every verdict, as the engine that has caught up tells it. What a person closed stays closed, and
+        UNKNOWN says nothing.
+        """
+        events: list[AlertEvent] = []
+        live = [homes.find(a.household) for a in self._alerts.values() if a.state != "resolved"]
+        ended = (current.verdict == Verdict.CLEAR) & np.isin(current.home, live)
+        for i in np.flatnonzero((current.verdict == Verdict.FIRING) | ended).tolist():
+            seen = self._seen(current, homes, i)
+            alert = self._alerts.get(self._newest.get((seen.household, seen.rule.name, seen.device), ""))
+            closed = alert is not None and alert.state == "resolved" and alert.outcome != "ended"
+            if closed and seen.verdict is Verdict.FIRING and alert is not None and seen.since == alert.since:
+                continue
+            self._find(seen, events)
         return events
 
     def command(self, command: Command, now: int) -> list[AlertEvent]:

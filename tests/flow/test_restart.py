@@ -1,0 +1,123 @@
+"""The restart law: snapshot + catch-up gives, bit by bit, the state of an engine that never stopped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mimamori.alerts.book import Book
+from mimamori.app import _restore
+from mimamori.loop import rows_of, take_rows
+from mimamori.model.findings import Verdict
+from mimamori.model.homes import Homes
+from mimamori.model.readings import ReadingBatch, concat
+from mimamori.model.times import HOUR, MINUTE
+from mimamori.rules.engine import Engine
+from mimamori.simulate import write_days
+from mimamori.site import Site
+from mimamori.store.embedded import EmbeddedReadings
+from mimamori.stream.recorded import RecordedFile
+
+FOLDER = os.environ.get("MIMAMORI_RECORDINGS", "")
+"""A folder of real recordings (reading files) to hold the law against as well."""
+RECORDINGS = sorted(p for p in Path(FOLDER).glob("*.csv.gz") if p.name.count(".") == 2) if FOLDER else []
+MARKS = 12
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory, site: Site) -> Path:
+    path = tmp_path_factory.mktemp("recorded") / "days.csv.gz"
+    truth = path.with_name("truth.csv")
+    write_days(site, path, truth, count=3, seed=5, bed_every=MINUTE, start=1_767_193_200 * 10**9, days=3)
+    return path
+
+
+def slices(path: Path, homes: Homes, site: Site) -> Iterator[ReadingBatch]:
+    """Half hours of a recording, none empty."""
+    whole = concat(RecordedFile(path, homes, site.metrics).batches())
+    half = whole.got // (HOUR // 2)
+    for part in np.split(np.arange(len(whole)), np.flatnonzero(np.diff(half)) + 1):
+        yield whole.take(part)
+
+
+async def restart_law(path: Path, site: Site, folder: Path, most: int) -> int:
+    """How many restarts were compared; each dies at a random moment after its snapshot, and a newcomer moves in."""
+    rng = np.random.default_rng(4)
+    homes = Homes()
+    parts = list(slices(path, homes, site))[:most]
+    never = Engine(homes, site.rules, site.metrics, site.zone)
+    store = await EmbeddedReadings.open(folder, homes=homes, metrics=site.metrics, stage_at=20_000)
+    marks = set(rng.choice(len(parts) - 1, min(MARKS, len(parts) - 1), replace=False).tolist())
+    saved: dict[str, np.ndarray] = {}
+    at = dies = -1
+    compared = 0
+    for i, part in enumerate(parts):
+        now = int(part.got[-1])
+        await store.append(part)
+        never.step(part, now)
+        if i == dies:
+            await store.close()
+            ours = Homes()
+            take_rows(ours, saved)
+            ours.add_device("0-a-newcomer", "bed")  # would be the first if rows went by name
+            store = await EmbeddedReadings.open(folder, homes=ours, metrics=site.metrics, stage_at=20_000)
+            again = Engine(ours, site.rules, site.metrics, site.zone)
+            assert await _restore(again, saved, at, store, now)
+            compared += same(never, homes, again, ours)
+            await store.close()
+            store = await EmbeddedReadings.open(folder, homes=homes, metrics=site.metrics, stage_at=20_000)
+        if i in marks and i >= dies:
+            saved, at = rows_of(homes) | never.snapshot(), now
+            dies = i + int(rng.integers(1, 4))
+    await store.close()
+    return compared
+
+
+def same(never: Engine, homes: Homes, again: Engine, ours: Homes) -> int:
+    """Every column of every household and device that the two share is equal to the last bit."""
+    rows = [ours.find(h) for h in homes.ids]
+    devices = [ours.find_device(homes.ids[h], d) for d, h in zip(homes.device_ids, homes.device_home, strict=True)]
+    one, other = never.snapshot(), again.snapshot()
+    assert one.keys() == other.keys()
+    for name, column in one.items():
+        if name.startswith("waiting.") or name == "engine":
+            continue
+        told = other[name]
+        axis = next((a for a in range(told.ndim) if told.shape[a] != column.shape[a]), None)
+        if axis is not None:
+            told = np.take(told, rows if told.shape[axis] == len(ours) else devices, axis=axis)
+        assert told.tobytes() == column.tobytes(), name
+    assert one["engine"][1] == other["engine"][1]
+    return 1
+
+
+@pytest.mark.parametrize("path", [None, *RECORDINGS], ids=lambda p: p.name.partition(".")[0] if p else "simulated")
+async def test_a_restart_changes_nothing(path: Path | None, simulated: Path, site: Site, tmp_path: Path) -> None:
+    assert await restart_law(path or simulated, site, tmp_path / "readings", 130 if path is None else 10**6) > 3
+
+
+async def test_what_fired_and_was_not_stored_is_told_after_the_restart_and_once(simulated: Path, site: Site) -> None:
+    """The book of a service that died between a finding and its commit, at every moment of the recording."""
+    homes = Homes()
+    engine = Engine(homes, site.rules, site.metrics, site.zone)
+    whole, lagging = (Book(site.rule_infos, site.alerts) for _ in range(2))
+    raised = 0
+    for part in slices(simulated, homes, site):
+        now = int(part.got[-1])
+        whole.apply(engine.step(part, now), homes, now)
+        missed = lagging.repair(engine.current(), homes)
+        raised += sum(e.kind == "opened" for e in missed)
+        assert lagging.repair(engine.current(), homes) == [], "said once"
+        current = engine.current()
+        firing = {
+            (homes.ids[current.home[i]], site.rules[current.rule[i]].name)
+            for i in np.flatnonzero(current.verdict == Verdict.FIRING)
+        }
+        for book in (whole, lagging):
+            live = {(a.household, a.rule) for a in book.alerts() if a.state != "resolved"}
+            assert firing <= live
+    assert raised > 0

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from mimamori.alerts.book import Book
 from mimamori.alerts.group import recall
-from mimamori.alerts.plan import Person
 from mimamori.channels import answerable, phone, senders, ways
+from mimamori.duties import Duties, persons
 from mimamori.loop import ROWS, Loop, take_rows
 from mimamori.model.homes import Homes
 from mimamori.model.times import DAY, HOUR, NEVER
@@ -101,11 +101,7 @@ async def serve(
         book = Book(site.rule_infos, site.alerts, places=places, askable=homes_with_phone)
         book.restore(await ledger.alert_events(since=NEVER if mark is None else now - 30 * DAY))
         missed = book.repair(engine.current(), homes) if restored else []
-        people = {
-            s.id: Person(id=s.id, role=s.role, phone=s.phone, email=s.email)
-            for s in await ledger.all_staff()
-            if s.active
-        }
+        people = persons(await ledger.all_staff())
         collector = await stack.enter_async_context(
             Collector(
                 url=settings.broker, client_id="mimamori-collector", clock=clock.now,
@@ -119,6 +115,7 @@ async def serve(
             history=recall(reversed(await ledger.notices(limit=HISTORY)), now),
             outbox=Outbox(ledger, senders(settings, site.alerts.texts, stack), clock=clock.now),
             desk=desk, people=people, residents=residents, ways=ways(settings, site.alerts.limits), missed=missed,
+            duties=Duties(people=people, homes=homes_with_phone),
         )  # fmt: skip
         tasks = [asyncio.create_task(loop.send(stop), name="outbox")]
         if with_loop is not None:

@@ -21,6 +21,7 @@ from mimamori.backup import back_up
 from mimamori.backup import restore as restore_backup
 from mimamori.check import check_examples
 from mimamori.demo import DemoOptions, run_demo
+from mimamori.figures import as_json, as_table, read_load
 from mimamori.model.times import parse_duration, parse_instant
 from mimamori.replay import replay as replay_file
 from mimamori.replay import write_lines
@@ -224,6 +225,25 @@ def restore(folder: Path, site: Path, data: Path) -> None:
         if broken:
             raise SystemExit(1)
         click.echo(f"restored; start it with: mimamori run --site {site} --data {settings.data}")
+
+
+@main.command("load")
+@_site_option
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path("data"), show_default=True,
+              help="The service's data folder.")  # fmt: skip
+@click.option("--days", default=30, show_default=True, type=click.IntRange(1, 366), help="How far back.")
+@click.option("--until", help="Last moment, ISO 8601 with an offset (default: now).")
+@click.option("--json", "json_wanted", is_flag=True, help="As JSON instead of a table.")
+def load_command(site: Path | None, data: Path, days: int, until: str | None, json_wanted: bool) -> None:  # noqa: FBT001
+    """Alarm load by EEMUA 191 and ISA-18.2: calls per ten minutes and person, floods, top sources, false alarms."""
+    with _plainly():
+        settings, zone = read_settings(os.environ, data=data), _load(site).zone.name
+        if not settings.ledger and not (settings.data / "ledger.sqlite").is_file():
+            msg = f"{settings.data} holds no ledger; name the service's data folder with --data"
+            raise ValueError(msg)
+        now = parse_instant(until) if until else wall()
+        found = asyncio.run(read_load(settings.ledger_url, days, now))
+        click.echo(as_json(found, zone) if json_wanted else as_table(found, zone))
 
 
 if __name__ == "__main__":

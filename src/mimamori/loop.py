@@ -22,6 +22,7 @@ from mimamori.alerts.follow import Ways, follow
 from mimamori.alerts.group import History, remember
 from mimamori.alerts.plan import Person, plan
 from mimamori.board import make_tiles
+from mimamori.duties import Duties
 from mimamori.model.alert import AlertEvent
 from mimamori.model.commands import CommandError
 from mimamori.model.findings import Verdict
@@ -69,6 +70,7 @@ class Loop:
     people: Mapping[str, Person]
     residents: Mapping[str, Resident]
     ways: Ways
+    duties: Duties
     missed: Sequence[AlertEvent] = ()  # found before a restart, not yet in the ledger: committed with the first tick
     counts: Counter[str] = field(default_factory=Counter)
     lights: dict[str, Light] = field(default_factory=dict)
@@ -146,9 +148,10 @@ class Loop:
         self._events += self.book.apply(findings, self.homes, now)
         answers = self._obey(now)
         others = await self._follow(now)
+        tests = await self._duties(now)
         planned = plan(self._events, self.book, self.people, self.history, now)
         planned = replace(
-            planned, notices=(*planned.notices, *others), history=remember(planned.history, others)
+            planned, notices=(*planned.notices, *others, *tests), history=remember(planned.history, others)
         )  # fmt: skip
         mark = self._snapshot(now) if marks else None
         if self._events or planned.notices or planned.cancelled or mark:
@@ -185,6 +188,16 @@ class Loop:
             except CommandError as refusal:
                 answer.set_exception(refusal)
         return accepted
+
+    async def _duties(self, now: int) -> list[Notice]:
+        """What is looked after at longer intervals: who can be reached in the next weeks, the weekly test."""
+        try:
+            done = await self.duties.look(self.book, self.ledger, now)
+        except LedgerError:
+            return []
+        self.people = self.duties.people
+        self._events += done.events
+        return done.notices
 
     async def _follow(self, now: int) -> list[Notice]:
         """Messages that did not arrive: other channels, or (as events) other people. Networks take real time."""

@@ -114,6 +114,15 @@ async def test_an_answer_by_sms_takes_the_alert_and_the_others_hear_of_it(
 
         assert await until(heard)
         assert not any("が対応" in body for body in network.to(number)), "who took it needs no telling"
+        proof = await running.api.get(f"proof/{alert['id']}")
+        chain = [proof[k] for k in ("began", "fired", "queued", "accepted", "delivered", "read", "acknowledged")]
+        assert None not in chain
+        assert chain == sorted(chain)
+        assert proof["by"] == first["recipient"]
+        reach = {(r["recipient"], r["channel"]): r for r in await running.api.get("reach")}
+        assert reach[first["recipient"], "sms"]["works"]
+        load = await running.api.get("load", days=1)
+        assert first["recipient"] in {p["person"] for p in load["people"]}
         # a second person answers too late, and is told who has it; nothing changes
         assert await network.standin.reply(next(iter(others.values())), OURS, "了解") == 200
         assert f"すでに{first['recipient']}が対応" in network.standin.written[-1][1]

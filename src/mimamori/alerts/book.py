@@ -24,6 +24,8 @@ from mimamori.model.findings import FindingBatch, Level, Verdict
 from mimamori.model.homes import Homes
 from mimamori.model.times import NEVER, format_duration, iso, iso_or_none, to_datetime
 
+WARD = "ward"
+"""The household of alerts that the service raises about itself."""
 PRIORITY_OF: Mapping[int, Priority] = {Level.LOW: "low", Level.MEDIUM: "medium", Level.HIGH: "high"}
 
 
@@ -96,6 +98,8 @@ class Book:
 
     def placed(self, alert: Alert) -> Alert:
         """The alert as messages speak of it: its household by the code that staff know."""
+        if alert.household == WARD:
+            return replace(alert, household="当番表" if self.content.texts.language == "ja" else "roster")
         return replace(alert, household=self.places.get(alert.household, alert.household))
 
     def policy(self, alert: Alert) -> Policy:
@@ -149,6 +153,14 @@ class Book:
             if closed and seen.verdict is Verdict.FIRING and alert is not None and seen.since == alert.since:
                 continue
             self._find(seen, events)
+        return events
+
+    def report(self, rule: RuleInfo, device: str, level: Level, since: int, now: int) -> list[AlertEvent]:
+        """Events of something the service finds about itself (level NONE: it is over), as if a rule had found it."""
+        self._clears[rule.name] = rule.clears
+        verdict = Verdict.CLEAR if level is Level.NONE else Verdict.FIRING
+        events: list[AlertEvent] = []
+        self._find(_Seen(WARD, device, rule, verdict, level, since, now, {}, 0.0), events)
         return events
 
     def command(self, command: Command, now: int) -> list[AlertEvent]:
@@ -305,12 +317,38 @@ class Book:
         return alert
 
     def _schedule(self, alert: Alert) -> None:
+        self._push(alert)
+        if any(alert.rule == inhibit.while_ for inhibit in self.content.limits.inhibit):
+            for other in [a for a in self._alerts.values() if a.household == alert.household and a.id != alert.id]:
+                self._push(other)  # what it held back, or holds back from now on
+
+    def _push(self, alert: Alert) -> None:
         due = self._next(alert)
         if due:
             heapq.heappush(self._due, (due.at, alert.id))
 
     def _next(self, alert: Alert) -> Due | None:
-        return next_due(alert, self.policy(alert), self.content.limits, self.content.roster.zone)
+        due = next_due(alert, self.policy(alert), self.content.limits, self.content.roster.zone)
+        until, cause = self._inhibited(alert)
+        if due is None or due.what != "step" or due.at >= until:
+            return due
+        return replace(due, at=until, reason=f"watch gap: held back by {cause} until now; {due.reason}")
+
+    def _inhibited(self, alert: Alert) -> tuple[int, str]:
+        """(until when it may call nobody, because of which rule); NEVER where nothing holds it."""
+        if alert.category != "technical" or alert.state != "open":
+            return NEVER, ""
+        ends = [
+            (cause.opened + inhibit.at_most, cause.rule)
+            for inhibit in self.content.limits.inhibit if alert.rule in inhibit.hold
+            for cause in self._standing(alert.household, inhibit.while_) if cause.id != alert.id
+        ]  # fmt: skip
+        return max(ends, default=(NEVER, ""))
+
+    def _standing(self, household: str, rule: str) -> list[Alert]:
+        newest = (key for (home, name, _), key in self._newest.items() if home == household and name == rule)
+        found = (self._alerts[key] for key in newest if key in self._alerts)
+        return [a for a in found if a.state != "resolved" and a.returned_at == NEVER]
 
     def _local(self, at: int) -> str:
         return to_datetime(at, self.content.roster.content.zone).strftime("%Y-%m-%d %H:%M")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -16,7 +16,7 @@ from mimamori.alerts.text import Texts, check_texts
 from mimamori.model.alert import Category, Priority
 from mimamori.model.content import Content, ContentError, Duration, validate
 from mimamori.model.notice import Channel
-from mimamori.model.times import MINUTE
+from mimamori.model.times import DAY, MINUTE
 
 PRIORITIES: tuple[Priority, ...] = ("high", "medium", "low")
 RANK: Mapping[Priority, int] = {"low": 1, "medium": 2, "high": 3}
@@ -81,6 +81,25 @@ class Delivery(Content):
     channels: Annotated[tuple[Channel, ...], Field(min_length=1)]
 
 
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+
+class Drill(Content):
+    """Once a week at this local time every telephone is tested: a text to staff, a call to homes."""
+
+    day: Weekday
+    at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+    whom: Annotated[tuple[Literal["staff", "homes"], ...], Field(min_length=1)] = ("staff", "homes")
+
+
+class Inhibit(Content):
+    """While an alert of one rule stands in a household, other technical ones there call nobody, for a time at most."""
+
+    while_: str = Field(alias="while")
+    hold: Annotated[tuple[str, ...], Field(min_length=1)]
+    at_most: Duration
+
+
 class Limits(Content):
     """`limits.toml`."""
 
@@ -89,6 +108,8 @@ class Limits(Content):
     sms: tuple[Limit, ...]
     area: Area
     delivery: Delivery
+    drill: Drill | None = None
+    inhibit: tuple[Inhibit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +227,10 @@ def _check_limits(limits: Limits) -> list[ContentError]:
         errors.append(
             ContentError("limits.toml", "sms", "no limit is given", 'add [[sms]] at_most = 10, within = "10m"')
         )
+    for i, inhibit in enumerate(limits.inhibit):
+        if not MINUTE <= inhibit.at_most <= DAY:
+            reason = "is not between a minute and a day: the watch has a gap as long"
+            errors.append(ContentError("limits.toml", f"inhibit.{i}.at_most", reason, 'write "2h"'))
     if limits.area.gather > 5 * MINUTE:
         errors.append(ContentError("limits.toml", "area.gather", "is longer than five minutes", 'write "60s"'))
     return errors

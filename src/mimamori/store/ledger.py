@@ -150,6 +150,10 @@ class Ledger:
         """Messages to people about alerts that are not resolved, planned since then, in the order of planning."""
         return await self._ask(lambda connection: outbox.open_calls(connection, since))
 
+    async def told_since(self, since: int) -> list[Notice]:
+        """What was really sent to people since then, oldest first."""
+        return await self._ask(lambda connection: outbox.told_since(connection, since))
+
     async def read_notice(self, key: str, now: int) -> bool:
         """The person has answered this message; False if there is none of that key."""
         return await self._do(lambda connection: delivery.read(connection, key, now))

@@ -128,6 +128,13 @@ def open_calls(connection: Connection, since: int) -> list[NoticeState]:
     return [state_of(row) for row in connection.execute(query.order_by(notice.c.planned_at)).mappings()]
 
 
+def told_since(connection: Connection, since: int) -> list[Notice]:
+    """Messages to people that left the house since then, oldest first."""
+    left = (notice.c.sent_at != NEVER) & (notice.c.channel != "console")
+    query = select(notice).where(notice.c.planned_at >= since, left).order_by(notice.c.planned_at, notice.c.key)
+    return [state_of(row).notice for row in connection.execute(query).mappings()]
+
+
 def counts(connection: Connection) -> dict[str, int]:
     """How many notices there are by status."""
     found = connection.execute(select(notice.c.status, func.count()).group_by(notice.c.status))

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import mimamori
 from mimamori.model.notice import NoticeState
-from mimamori.web import api, pages
+from mimamori.web import api, figures, pages
 from mimamori.web.desk import Change, Desk, queue_order, worst_first
 from mimamori.web.drawing import Drawing, cards, drawings, sounding
 from mimamori.web.guard import Caller, Gate, NotSignedIn, Refused, Web, web_of
@@ -78,6 +78,7 @@ def create_web(
             live.offer(f"{part}.{drawing.lang}", _as_html(part, drawing, desk, records))
     app.add_api_route("/api/v1/live", _json_stream, methods=["GET"], tags=["api"], response_class=Response)
     app.include_router(api.router)
+    app.include_router(figures.router)
     app.include_router(pages.router)
     for router in more:
         app.include_router(router)

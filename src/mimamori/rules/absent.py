@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch
+from mimamori.model.findings import FindingBatch, Verdict
 from mimamori.model.times import MINUTE, NEVER, Nanos
 from mimamori.rules.changes import LEVELS, changed, findings_of, judged, leveled
 from mimamori.rules.columns import Column
@@ -38,6 +38,7 @@ class AbsentDetector:
         """What this rule keeps for each household."""
         own = [
             Column("firing", "?", 0, ""),
+            Column("watched", "?", 0, "in bed, and the sensor talks"),
             Column("since", "i8", NEVER, "ns, last sign of the body"),
             Column("gone", "i8", 0, "ns without one, at the last minute in bed"),
             Column("longest", "f8", float(2 * MINUTE), "ns, longest loss of signal that ended by itself, faded"),
@@ -49,52 +50,55 @@ class AbsentDetector:
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the minute that ends at `at` (ns, whole minute)."""
         c, name = self._columns, self._rule.name
-        signs = self._last_signs()
-        told = c["taken"][self.metric]
+        rows = np.flatnonzero(c["fresh"] | c[f"{name}.watched"] | (c[f"{name}.verdict"] != Verdict.UNKNOWN))
+        signs = self._last_signs(rows)
+        told = c["taken"][self.metric][rows]
         talking = (told != NEVER) & (at - np.where(told == NEVER, at, told) <= self._spec.sensor_within)
-        in_bed = c["value"][self.metric] > 0
+        in_bed = c["value"][self.metric][rows] > 0
         gone = np.where(signs == NEVER, 0, at - np.where(signs == NEVER, at, signs))
-        firing = c[f"{name}.firing"]
-        self._learn(gone, talking & in_bed)
-        limit = self._limit()
+        self._learn(rows, gone, talking & in_bed)
+        limit = self._limit(rows)
         # A sensor that has seen nobody for long has lost them for another reason: it never begins an alert then.
         begins = talking & in_bed & (gone >= limit) & (gone <= self._spec.seen_within)
         ends = talking & (~in_bed | ((signs != NEVER) & (gone < limit)))
-        firing |= begins
-        firing &= ~ends
-        c[f"{name}.since"][:] = signs
+        firing = (c[f"{name}.firing"][rows] | begins) & ~ends
+        c[f"{name}.firing"][rows] = firing
+        c[f"{name}.watched"][rows] = talking & in_bed
+        c[f"{name}.since"][rows] = signs
         return changed(
-            rule=self._index, old=(c[f"{name}.verdict"], c[f"{name}.level"]),
+            rows, rule=self._index, old=(c[f"{name}.verdict"], c[f"{name}.level"]),
             verdict=judged(firing=firing, pending=np.zeros(len(firing), bool), known=talking),
             level=leveled(firing, LEVELS[self._rule.priority]), since=signs, score=gone / MINUTE,
             facts=lambda rows: self._facts(rows, at), home=None, at=at,
         )  # fmt: skip
 
-    def _learn(self, gone: Nanos, watched: NDArray[np.bool_]) -> None:
+    def _learn(self, rows: NDArray[np.intp], gone: Nanos, watched: NDArray[np.bool_]) -> None:
         """Losses of signal that end by themselves are this sensor's own: it is given a little longer than those."""
         c, name = self._columns, self._rule.name
-        before, longest = c[f"{name}.gone"], c[f"{name}.longest"]
+        before, longest = c[f"{name}.gone"][rows], c[f"{name}.longest"]
         back = watched & (gone < before)
-        longest[back] = np.maximum(np.minimum(before[back], self._spec.confirm_at_most), longest[back] * FADES)
-        before[:] = np.where(watched, gone, 0)
+        ended = rows[back]
+        longest[ended] = np.maximum(np.minimum(before[back], self._spec.confirm_at_most), longest[ended] * FADES)
+        c[f"{name}.gone"][rows] = np.where(watched, gone, 0)
 
-    def _limit(self) -> NDArray[np.float64]:
+    def _limit(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """(n,) ns."""
         limit: NDArray[np.float64] = np.clip(
-            self._columns[f"{self._rule.name}.longest"] * MARGIN, self._spec.confirm, self._spec.confirm_at_most
+            self._columns[f"{self._rule.name}.longest"][rows] * MARGIN, self._spec.confirm, self._spec.confirm_at_most
         )
         return limit
 
-    def _last_signs(self) -> Nanos:
+    def _last_signs(self, rows: NDArray[np.intp]) -> Nanos:
         """(n,) ns: last heartbeat, breath or movement told; NEVER if none."""
         c = self._columns
-        last: Nanos = np.maximum(np.maximum(c["taken"][self._heart], c["taken"][self._breath]), c["moved"])
+        taken = c["taken"]
+        last: Nanos = np.maximum(np.maximum(taken[self._heart][rows], taken[self._breath][rows]), c["moved"][rows])
         return last
 
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
-        c, signs = self._columns, self._last_signs()[rows]
+        c, signs = self._columns, self._last_signs(rows)
         seconds = np.where(signs == NEVER, 0, at - np.where(signs == NEVER, at, signs)) / MINUTE * 60
-        confirm = self._limit()[rows] / MINUTE * 60
+        confirm = self._limit(rows) / MINUTE * 60
         return np.column_stack([seconds, confirm, c["value"][self._heart, rows], c["value"][self._breath, rows]])
 
     def current(self, at: int) -> FindingBatch:

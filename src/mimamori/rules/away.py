@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch, Level
-from mimamori.model.times import MINUTE, NEVER
+from mimamori.model.findings import FindingBatch, Level, no_findings
+from mimamori.model.times import MINUTE, NEVER, Nanos
 from mimamori.rules.changes import changed, findings_of, judged
 from mimamori.rules.columns import Column
 from mimamori.rules.latest import BED, Shared
@@ -53,27 +53,34 @@ class AwayDetector:
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the minute that ends at `at`."""
         c, name = self._columns, self._rule.name
-        bed, before, left = c["value"][self.metric], c[f"{name}.bed"], c[f"{name}.left"]
-        level = c[f"{name}.level"]
+        gone = c[f"{name}.left"]
+        rows = np.flatnonzero(c["fresh"] | (gone != NEVER) | (c[f"{name}.level"] > 0))
+        if not len(rows):
+            return no_findings()
+        bed, before, left = c["value"][self.metric][rows], c[f"{name}.bed"][rows], gone[rows]
+        level, sign = c[f"{name}.level"][rows], c["last_sign"][rows]
         if self._spec.between.holds(self._zone.time_of_day(at - 1)):
             went = (before > 0) & (bed == 0)
-            left[went] = c["taken"][self.metric, went]
+            left[went] = c["taken"][self.metric, rows[went]]
         came = (bed > 0) & (left != NEVER)
-        self._learn(np.flatnonzero(came & (level == Level.NONE)))
+        learns = came & (level == Level.NONE)
+        self._learn(rows[learns], left[learns])
         left[came] = NEVER
         # Moving about long after leaving the bed is being up, not lying on the way back from the toilet.
-        left[(left != NEVER) & (c["last_sign"] - np.where(left == NEVER, 0, left) >= self._spec.shortest_limit)] = NEVER
-        before[:] = bed
-        known = (bed == bed) & ~self._silent()  # noqa: PLR0124 - NaN: never told
+        left[(left != NEVER) & (sign - np.where(left == NEVER, 0, left) >= self._spec.shortest_limit)] = NEVER
+        known = (bed == bed) & ~self._silent()[rows]  # noqa: PLR0124 - NaN: never told
         absent = np.where(left == NEVER, 0, at - np.where(left == NEVER, at, left))
-        quiet = at - np.maximum(c["last_sign"], np.where(left == NEVER, at, left))
-        firing = (absent >= self._limit()) & ((quiet >= self._spec.no_sign_for) | (level > 0))
+        quiet = at - np.maximum(sign, np.where(left == NEVER, at, left))
+        limit = self._limit(rows)
+        firing = (absent >= limit) & ((quiet >= self._spec.no_sign_for) | (level > 0))
         if not self._spec.between.holds(self._zone.time_of_day(at)):
             left[~firing] = NEVER  # morning: up and about
         new = np.where(firing, np.int8(Level.MEDIUM), np.int8(Level.NONE))
-        new[firing & (absent >= self._limit() * self._spec.high_after)] = Level.HIGH
+        new[firing & (absent >= limit * self._spec.high_after)] = Level.HIGH
+        c[f"{name}.bed"][rows] = bed
+        gone[rows] = left
         return changed(
-            rule=self._index, old=(c[f"{name}.verdict"], level),
+            rows, rule=self._index, old=(c[f"{name}.verdict"], c[f"{name}.level"]),
             verdict=judged(firing=firing, pending=left != NEVER, known=known), level=new.astype(np.int8),
             since=left, score=absent / MINUTE, facts=lambda rows: self._facts(rows, at), home=None, at=at,
         )  # fmt: skip
@@ -84,21 +91,21 @@ class AwayDetector:
         out: NDArray[np.bool_] = np.bincount(home, minlength=len(c["out"])) > 0
         return out
 
-    def _learn(self, rows: NDArray[np.intp]) -> None:
+    def _learn(self, rows: NDArray[np.intp], left: Nanos) -> None:
         if not len(rows):
             return
         c, name = self._columns, self._rule.name
-        minutes = np.maximum((c["taken"][self.metric, rows] - c[f"{name}.left"][rows]) / MINUTE, 0.5)
+        minutes = np.maximum((c["taken"][self.metric, rows] - left) / MINUTE, 0.5)
         rate = np.maximum(RATE, 1 / (PRIOR_COUNT + c[f"{name}.absences"][rows]))
         off = np.log(minutes) - self._prior_log - c[f"{name}.log_mean"][rows]
         c[f"{name}.log_mean"][rows] += rate * off
         c[f"{name}.log_spread"][rows] = (1 - rate) * (c[f"{name}.log_spread"][rows] + rate * off**2)
         c[f"{name}.absences"][rows] += 1
 
-    def _limit(self) -> NDArray[np.float64]:
+    def _limit(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """(n,) ns."""
         c, name = self._columns, self._rule.name
-        minutes = np.exp(self._prior_log + c[f"{name}.log_mean"] + Z99 * np.sqrt(c[f"{name}.log_spread"]))
+        minutes = np.exp(self._prior_log + c[f"{name}.log_mean"][rows] + Z99 * np.sqrt(c[f"{name}.log_spread"][rows]))
         limit: NDArray[np.float64] = np.clip(minutes * MINUTE, self._spec.shortest_limit, self._spec.longest_limit)
         return limit
 
@@ -109,7 +116,7 @@ class AwayDetector:
         usual = np.exp(self._prior_log + c[f"{name}.log_mean"][rows])
         sign = c["last_sign"][rows]
         quiet = np.where(sign == NEVER, minutes, (at - np.where(sign == NEVER, at, sign)) / MINUTE)
-        return np.column_stack([minutes, self._limit()[rows] / MINUTE, usual, quiet])
+        return np.column_stack([minutes, self._limit(rows) / MINUTE, usual, quiet])
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""

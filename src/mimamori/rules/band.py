@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mimamori.model.findings import FindingBatch, Level
 from mimamori.model.times import MINUTE, NEVER
-from mimamori.rules.changes import LEVELS, changed, findings_of, judged
+from mimamori.rules.changes import LEVELS, NOT_DUE, changed, findings_of, judged
 from mimamori.rules.columns import Column
 from mimamori.rules.latest import Shared
 from mimamori.rules.spec import Band, Rule
@@ -45,6 +45,7 @@ class BandDetector:
             Column("firing", "i1", 0, "Level"),
             Column("since", "i8", NEVER, "ns, first bad minute"),
             Column("told_at", "i8", NEVER, "ns, last minute with a backed value"),
+            Column("due", "i8", NOT_DUE, "ns, when nothing is known any more"),
             Column("mean", "f8", np.nan, "of the metric"),
             Column("verdict", "i1", 3, "Verdict"),
             Column("level", "i1", 0, "Level"),
@@ -54,32 +55,34 @@ class BandDetector:
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the minute that ends at `at` (ns, whole minute)."""
         c, name = self._columns, self._rule.name
-        count = c["count"][self.metric]
-        rows = np.flatnonzero((count > 0) & self._backed(at))
-        self._judge(rows, c["sum"][self.metric, rows] / count[rows], at)
-        told = c[f"{name}.told_at"]
-        known = (told != NEVER) & (at - np.where(told == NEVER, at, told) <= self._spec.unknown_after)
-        lost = ~known & (told != NEVER)
+        count, told, due = c["count"][self.metric], c[f"{name}.told_at"], c[f"{name}.due"]
+        heard = np.flatnonzero(count)
+        judged_now = heard[self._backed(heard, at)]
+        self._judge(judged_now, c["sum"][self.metric, judged_now] / count[judged_now], at)
+        due[judged_now] = at + self._spec.unknown_after + 1
+        lost = np.flatnonzero(due <= at)
         c[f"{name}.bad"][:, lost] = 0  # a hole says nothing of before or after it
         c[f"{name}.good"][lost] = 0
-        firing = c[f"{name}.firing"] > 0
-        pending = np.bitwise_or.reduce(c[f"{name}.bad"]) > 0
+        due[lost] = NOT_DUE
+        rows = np.concatenate([judged_now, lost])
+        known = at - told[rows] <= self._spec.unknown_after
+        firing = c[f"{name}.firing"][rows]
+        pending = np.bitwise_or.reduce(c[f"{name}.bad"][:, rows]) > 0
         return changed(
-            rule=self._index, old=(c[f"{name}.verdict"], c[f"{name}.level"]),
-            verdict=judged(firing=firing, pending=pending, known=known), level=c[f"{name}.firing"].copy(),
-            since=c[f"{name}.since"], score=np.nan_to_num(c[f"{name}.mean"]),
+            rows, rule=self._index, old=(c[f"{name}.verdict"], c[f"{name}.level"]),
+            verdict=judged(firing=firing > 0, pending=pending, known=known), level=firing,
+            since=c[f"{name}.since"][rows], score=np.nan_to_num(c[f"{name}.mean"][rows]),
             facts=lambda rows: self._facts(rows, at), home=None, at=at,
         )  # fmt: skip
 
-    def _backed(self, at: int) -> NDArray[np.bool_]:
-        """(n,) bool: a value counts only when the bed is occupied or a body moved within the last minutes."""
+    def _backed(self, rows: NDArray[np.intp], at: int) -> NDArray[np.bool_]:
+        """Whether a value counts: only when the bed is occupied or a body moved within the last minutes."""
         c = self._columns
         if self._spec.backed_by == "nothing":
-            return np.ones(len(c["out"]), bool)
-        bed = c["value"][self._bed] > 0
-        moved = (c["moved"] != NEVER) & (at - np.where(c["moved"] == NEVER, at, c["moved"]) <= 5 * MINUTE)
-        never_told = np.isnan(c["value"][self._bed])
-        backed: NDArray[np.bool_] = np.where(never_told, moved, bed)
+            return np.ones(len(rows), bool)
+        bed, moved = c["value"][self._bed][rows], c["moved"][rows]
+        lately = (moved != NEVER) & (at - np.where(moved == NEVER, at, moved) <= 5 * MINUTE)
+        backed: NDArray[np.bool_] = np.where(np.isnan(bed), lately, bed > 0)
         return backed
 
     def _judge(self, rows: NDArray[np.intp], mean: NDArray[np.float64], at: int) -> None:

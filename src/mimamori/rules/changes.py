@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from mimamori.model.findings import FACTS, FindingBatch, Level, Verdict, no_findings
 from mimamori.model.times import Nanos
 
+NOT_DUE = 2**62
+"""ns, of a row that nothing but new readings can change: most rows at most minutes, and the rules pass them over."""
 LEVELS = {"low": Level.LOW, "medium": Level.MEDIUM, "high": Level.HIGH}
 
 Facts = Callable[[NDArray[np.intp]], NDArray[np.float64]]
@@ -17,35 +19,38 @@ Facts = Callable[[NDArray[np.intp]], NDArray[np.float64]]
 
 
 def changed(
-    *, rule: int, old: tuple[NDArray[np.int8], NDArray[np.int8]], verdict: NDArray[np.int8], level: NDArray[np.int8],
-    since: Nanos, score: NDArray[np.float64], facts: Facts, home: NDArray[np.int32] | None, at: int,
+    rows: NDArray[np.intp], *, rule: int, old: tuple[NDArray[np.int8], NDArray[np.int8]], verdict: NDArray[np.int8],
+    level: NDArray[np.int8], since: Nanos, score: NDArray[np.float64], facts: Facts, home: NDArray[np.int32] | None,
+    at: int,
 ) -> FindingBatch:  # fmt: skip
-    """Rows whose verdict or level differs from `old` (verdict, level), which are overwritten in place.
+    """Of the rows that were judged, those whose verdict or level differs from `old`, which is overwritten in place.
 
-    All arrays (n,): one row a household, or one a device when `home` gives each device's household row.
+    old: full columns (verdict, level), a row a household, or a device when `home` gives each device's household row.
+    verdict, level, since, score: one entry for each of `rows`.
     """
-    rows = np.flatnonzero((verdict != old[0]) | (level != old[1]))
-    if not len(rows):  # nearly every minute of nearly every rule
+    differs = np.flatnonzero((verdict != old[0][rows]) | (level != old[1][rows]))
+    if not len(differs):  # nearly every minute of nearly every rule
         return no_findings()
-    old[0][rows] = verdict[rows]
-    old[1][rows] = level[rows]
-    return findings_of(rows, rule=rule, verdict=verdict, level=level, since=since, score=score, facts=facts,
-                       home=home, at=at)  # fmt: skip
+    rows, verdict, level = rows[differs], verdict[differs], level[differs]
+    old[0][rows] = verdict
+    old[1][rows] = level
+    return findings_of(rows, rule=rule, verdict=verdict, level=level, since=since[differs], score=score[differs],
+                       facts=facts, home=home, at=at)  # fmt: skip
 
 
 def findings_of(
     rows: NDArray[np.intp], *, rule: int, verdict: NDArray[np.int8], level: NDArray[np.int8], since: Nanos,
     score: NDArray[np.float64], facts: Facts, home: NDArray[np.int32] | None, at: int,
 ) -> FindingBatch:  # fmt: skip
-    """The findings of those rows."""
+    """The findings of those rows; arrays with one entry for each of them."""
     told = facts(rows) if len(rows) else np.empty((0, 0))
     table = np.full((len(rows), FACTS), np.nan)
     table[:, : told.shape[1]] = told
     return FindingBatch(
         home=rows.astype(np.int32) if home is None else home[rows],
         device=np.full(len(rows), -1, np.int32) if home is None else rows.astype(np.int32),
-        rule=np.full(len(rows), rule, np.int16), verdict=verdict[rows], level=level[rows], since=since[rows],
-        at=np.full(len(rows), at, np.int64), score=score[rows].astype(np.float32), facts=table,
+        rule=np.full(len(rows), rule, np.int16), verdict=verdict, level=level, since=since,
+        at=np.full(len(rows), at, np.int64), score=score.astype(np.float32), facts=table,
     )  # fmt: skip
 
 

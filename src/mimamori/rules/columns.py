@@ -37,6 +37,7 @@ class Columns:
             msg = "a column is declared twice"
             raise ValueError(msg)
         self.rows = {"home": 0, "device": 0}
+        self.version = 0  # changes when rows come or are replaced: what was worked out from columns is stale then
         self._capacity = {"home": max(capacity, 1), "device": max(capacity, 1)}
         self._whole = {c.name: _filled(c, self._capacity[c.axis]) for c in declared}
         self._live: dict[str, NDArray[Any]] = {}
@@ -68,6 +69,7 @@ class Columns:
         self._capacity[axis] = capacity
 
     def _cut_views(self) -> None:
+        self.version += 1
         self._live = {n: self._whole[n][..., : self.rows[c.axis]] for n, c in self.declared.items()}
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
@@ -78,6 +80,7 @@ class Columns:
         """Take over the rows of a snapshot; columns that it does not hold keep their fill. Raises ValueError on a
         shape or dtype that does not fit the declaration.
         """
+        self.version += 1
         for name, column in self.declared.items():
             if name not in saved:
                 continue

@@ -135,6 +135,7 @@ class Engine:
         point = (now - 1) // GRID * GRID
         heard = self._columns["heard"]
         heard[heard != NEVER] += point - self._evaluated
+        self._columns["spoke"][:] = True  # so that every device is judged by what it was heard last
         self._evaluated = point
 
     def current(self) -> FindingBatch:

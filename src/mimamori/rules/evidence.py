@@ -213,9 +213,10 @@ class EvidenceDetector:
         old = c[f"{name}.verdict"], c[f"{name}.level"]
         verdict = judged(firing=firing, pending=total >= WATCH_FROM * threshold, known=seen)
         level = leveled(firing, LEVELS[self._rule.priority])
+        rows = np.flatnonzero(looked)
         return changed(
-            rule=self._index, old=old, verdict=np.where(looked, verdict, old[0]), level=np.where(looked, level, old[1]),
-            since=c[f"{name}.since"], score=total, facts=lambda rows: self._facts(rows, at), home=None, at=at,
+            rows, rule=self._index, old=old, verdict=verdict[rows], level=level[rows], since=c[f"{name}.since"][rows],
+            score=total[rows], facts=lambda rows: self._facts(rows, at), home=None, at=at,
         )  # fmt: skip
 
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:

@@ -61,6 +61,12 @@ class Habit:
         self._columns, self._prefix = columns, prefix
         self._budget = DAY / false_alarm_every
         self._keep = float(np.exp(-DAY / forget_after))
+        # Worked out from the columns, not state: most rows stay as they are from one cell to the next.
+        self._worked: tuple[int, int] = (-1, -1)  # slot, version of the columns
+        self._stale = np.zeros(0, bool)
+        self._has = np.zeros((len(SIGNS), 0), bool)
+        self._relative = np.zeros((len(SIGNS), 0))
+        self._bases = np.zeros((len(RUN_PRIOR), 0))
 
     def _c(self, name: str) -> NDArray[np.float64]:
         return self._columns[f"{self._prefix}.{name}"]
@@ -72,32 +78,47 @@ class Habit:
 
         slot: half hour of the local day. run: (n,) quiet cells so far. has: (k, n) which kinds this home has.
         """
-        base = self._base(run)
-        near = (slot + np.arange(len(KERNEL)) - len(KERNEL) // 2) % SLOTS
-        exposed, ended = np.zeros(len(run)), np.zeros(has.shape)
-        for weight, s in zip(KERNEL.tolist(), near.tolist(), strict=True):
-            exposed += weight * self._c("exposed")[s]
-            ended += weight * self._c("ended")[:, s]
-        share = has / np.maximum(has.sum(0), 1)
-        relative = (ended + SLOT_WEIGHT * DAY_PRIOR[slot] * share) / (exposed + SLOT_WEIGHT)
-        hazard = base * relative * has
+        self._refresh(slot, has)
+        base = self._bases[np.searchsorted(RUN_EDGES, run, side="right"), np.arange(len(run))]
+        hazard = base * self._relative
         return hazard * np.minimum(1.0, HIGHEST_HAZARD / np.maximum(hazard.sum(0), 1e-12)), base
 
-    def _base(self, run: NDArray[np.int32]) -> NDArray[np.float64]:
-        """(n,) hazard from run length alone, as in a slot of day that is as brisk as any.
+    def _refresh(self, slot: int, has: NDArray[np.bool_]) -> None:
+        """Work out again what has changed since the last cell: everything when the slot of day or the rows are new."""
+        if self._worked != (slot, self._columns.version):
+            self._worked = slot, self._columns.version
+            self._stale, self._has = np.ones(has.shape[1], bool), has.copy()
+            self._relative, self._bases = np.zeros(has.shape), np.zeros((len(RUN_PRIOR), has.shape[1]))
+        rows = np.flatnonzero(self._stale | (has != self._has).any(0))
+        self._has[:, rows] = has[:, rows]
+        self._relative[:, rows] = self._relative_of(rows, slot, has[:, rows])
+        self._bases[:, rows] = self._bases_of(rows)
+        self._stale[:] = False
+
+    def _relative_of(self, rows: NDArray[np.intp], slot: int, has: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """(k, r): how much brisker than run length alone tells this slot of day is, by kind of sign."""
+        near = (slot + np.arange(len(KERNEL)) - len(KERNEL) // 2) % SLOTS
+        exposed, ended = np.zeros(len(rows)), np.zeros((len(SIGNS), len(rows)))
+        for weight, s in zip(KERNEL.tolist(), near.tolist(), strict=True):
+            exposed += weight * self._c("exposed")[s][rows].astype(np.float64)
+            ended += weight * self._c("ended")[:, s][:, rows].astype(np.float64)
+        share = has / np.maximum(has.sum(0), 1)
+        relative: NDArray[np.float64] = has * (ended + SLOT_WEIGHT * DAY_PRIOR[slot] * share) / (exposed + SLOT_WEIGHT)
+        return relative
+
+    def _bases_of(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """(runs, r) hazard from run length alone, as in a slot of day that is as brisk as any.
 
         A run length this household has hardly known is taken to fall off from the one before it as the prior does, so
         that a brisk home stays brisk.
         """
-        ended, exposed = self._c("run_ended"), self._c("run_exposed")
-        bucket = np.searchsorted(RUN_EDGES, run, side="right")
-        prior = np.full(len(run), RUN_PRIOR[0])
-        base = np.empty(len(run))
+        ended, exposed = self._c("run_ended")[:, rows], self._c("run_exposed")[:, rows]
+        prior = np.full(len(rows), RUN_PRIOR[0])
+        bases = np.empty((len(RUN_PRIOR), len(rows)))
         for b in range(len(RUN_PRIOR)):
-            hazard = (ended[b] + prior * RUN_WEIGHT) / (exposed[b] + RUN_WEIGHT)
-            base[bucket == b] = hazard[bucket == b]
-            prior = hazard * (RUN_PRIOR[min(b + 1, len(RUN_PRIOR) - 1)] / RUN_PRIOR[b])
-        return base
+            bases[b] = (ended[b] + prior * RUN_WEIGHT) / (exposed[b] + RUN_WEIGHT)
+            prior = bases[b] * (RUN_PRIOR[min(b + 1, len(RUN_PRIOR) - 1)] / RUN_PRIOR[b])
+        return bases
 
     def learn(
         self, *, slot: int, run: NDArray[np.int32], base: NDArray[np.float64], hazard: NDArray[np.float64],
@@ -120,12 +141,14 @@ class Habit:
         share = signs[:, done] / signs[:, done].sum(0)
         self._c("ended")[:, slot, done] += share.astype(np.float16)
         self._c("run_ended")[np.searchsorted(RUN_EDGES, run[done], side="right"), done] += np.float32(1)
+        self._stale[done] = True
 
     def end_spells(self, rows: NDArray[np.intp]) -> None:
         """Quiet spells of `rows` are over: only now is their exposure learned, lest silence excuse itself."""
         for name in ("exposed", "run_exposed"):
             self._c(name)[:, rows] += self._c(f"spell_{name}")[:, rows]
             self._c(f"spell_{name}")[:, rows] = 0
+        self._stale[rows] = True
 
     def fade(self, *, slot: int) -> None:
         """Once a day for each slot, before its first cell: forget a little."""

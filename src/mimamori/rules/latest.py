@@ -31,6 +31,7 @@ def latest_columns(metrics: int) -> list[Column]:
     return [
         Column("value", "f8", np.nan, "of the metric", (metrics,)),
         Column("taken", "i8", NEVER, "ns", (metrics,)),
+        Column("fresh", "?", 0, "something was heard since the minute began"),
         Column("sum", "f8", 0, "of the metric, since the minute began", (metrics,)),
         Column("count", "i4", 0, "readings since the minute began", (metrics,)),
         Column("signs", "?", 0, "sign of life seen since the evidence cell began", (len(SIGNS),)),
@@ -43,6 +44,7 @@ def latest_columns(metrics: int) -> list[Column]:
         Column("lone", "i8", NEVER, "ns, a single sign inside while out"),
         Column("device_home", "i4", -1, "household row", axis="device"),
         Column("heard", "i8", NEVER, "ns, ends of cells", axis="device"),
+        Column("spoke", "?", 0, "was heard since the minute began", axis="device"),
         Column("period", "i8", 0, "ns, longest recent pause", axis="device"),
         Column("offline", "?", 0, "the broker's will said so", axis="device"),
         Column("beats", "?", 0, "has sent a heartbeat", axis="device"),
@@ -90,6 +92,8 @@ class Latest:
             _Told(metric=int(metric[a]), home=home[a:b], device=device[a:b], value=value[a:b], taken=taken[a:b])
             for a, b in zip([0, *ends.tolist()], [*ends.tolist(), len(metric)], strict=True)
         ]
+        self._c["fresh"][home] = True
+        self._c["spoke"][device] = True
         self._c["offline"][device] = False
         for one in told:
             if one.metric == self._alive:
@@ -221,7 +225,9 @@ class Latest:
         c["inside"][highest[stays]] = newest[stays]
 
     def begin_minute(self, metrics: Sequence[int]) -> None:
-        """Start new minute sums for those metrics."""
+        """Start a new minute, with new sums for those metrics."""
+        self._c["fresh"][:] = False
+        self._c["spoke"][:] = False
         for metric in metrics:
             self._c["sum"][metric] = 0
             self._c["count"][metric] = 0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mimamori.model.findings import FindingBatch, Verdict
 from mimamori.model.times import MINUTE, NEVER
-from mimamori.rules.changes import LEVELS, changed, findings_of, leveled
+from mimamori.rules.changes import LEVELS, NOT_DUE, changed, findings_of, leveled
 from mimamori.rules.columns import Column
 from mimamori.rules.latest import Shared
 from mimamori.rules.spec import Rule, Silent
@@ -33,34 +33,42 @@ class SilentDetector:
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
         """What this rule keeps for each device."""
-        own = [Column("verdict", "i1", 3, "Verdict"), Column("level", "i1", 0, "Level")]
+        own = [
+            Column("due", "i8", NEVER, "ns, when it is late if nothing more is heard"),
+            Column("verdict", "i1", 3, "Verdict"),
+            Column("level", "i1", 0, "Level"),
+        ]
         return [Column(f"{rule.name}.{c.name}", c.dtype, c.fill, c.unit, c.shape, "device") for c in own]
 
     def evaluate(self, at: int) -> FindingBatch:
-        """Judge every device at `at` (ns, whole minute)."""
+        """Judge at `at` (ns, whole minute) every device that has spoken, or is late now."""
         c, name = self._columns, self._rule.name
-        heard = c["heard"]
+        rows = np.flatnonzero(c["spoke"] | (c[f"{name}.due"] <= at))
+        heard = c["heard"][rows]
         known = heard != NEVER
-        quiet = at - np.where(known, heard, at)
-        silent = known & ((quiet > self._limit()) | c["offline"])
-        c["silent"][:] = silent
+        quiet, limit = at - np.where(known, heard, at), self._limit(rows)
+        silent = known & ((quiet > limit) | c["offline"][rows])
+        turned = rows[silent != c["silent"][rows]]
+        c["fresh"][c["device_home"][turned]] = True  # others ask whom not to believe
+        c["silent"][rows] = silent
+        c[f"{name}.due"][rows] = np.where(known & ~silent, heard + limit.astype(np.int64), NOT_DUE)
         verdict = np.where(silent, np.int8(Verdict.FIRING), np.int8(Verdict.CLEAR))
         verdict[~known] = Verdict.UNKNOWN
         return changed(
-            rule=self._index, old=(c[f"{name}.verdict"], c[f"{name}.level"]), verdict=verdict.astype(np.int8),
+            rows, rule=self._index, old=(c[f"{name}.verdict"], c[f"{name}.level"]), verdict=verdict.astype(np.int8),
             level=leveled(silent, LEVELS[self._rule.priority]), since=heard, score=quiet / MINUTE,
             facts=lambda rows: self._facts(rows, at), home=c["device_home"], at=at,
         )  # fmt: skip
 
-    def _limit(self) -> NDArray[np.float64]:
+    def _limit(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """(d,) ns: some of its own longest recent pauses, within bounds."""
-        return np.clip(self._columns["period"] * self._spec.periods, self._spec.at_least, self._spec.at_most)
+        return np.clip(self._columns["period"][rows] * self._spec.periods, self._spec.at_least, self._spec.at_most)
 
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
         c = self._columns
         heard = c["heard"][rows]
         minutes = np.where(heard == NEVER, 0, at - np.where(heard == NEVER, at, heard)) / MINUTE
-        return np.column_stack([minutes, self._limit()[rows] / MINUTE, c["period"][rows] / MINUTE, c["offline"][rows]])
+        return np.column_stack([minutes, self._limit(rows) / MINUTE, c["period"][rows] / MINUTE, c["offline"][rows]])
 
     def current(self, at: int) -> FindingBatch:
         """Every device's verdict as it stands."""

@@ -7,6 +7,8 @@ never falls below zero, and a sure sign of life takes it there.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,6 +46,10 @@ class EvidenceDetector:
             false_alarm_every=condition.one_false_alarm_in,
             forget_after=condition.forget_after,
         )
+        # Who is silent seldom changes: worked out from the columns when it does, not state.
+        nobody = np.zeros(0, bool)
+        self._asked: tuple[NDArray[Any], ...] = (nobody, nobody, nobody)
+        self._answered: NDArray[np.float64] = np.zeros((len(SIGNS), 0))
         self._level = Level(shared.columns, rule.name, false_alarm_every=condition.power_alone_false_alarm_in)
 
     @staticmethod
@@ -156,13 +162,17 @@ class EvidenceDetector:
     def _working(self, has: NDArray[np.bool_]) -> NDArray[np.float64]:
         """(k, n) share of each kind's devices that are not silent: a silent sensor contributes nothing."""
         c, n = self._columns, has.shape[1]
-        share = np.zeros(has.shape)
+        now = (has, c["silent"], c["channel"])
+        if all(np.array_equal(a, b) for a, b in zip(self._asked, now, strict=True)):
+            return self._answered
+        share: NDArray[np.float64] = np.zeros(has.shape)
         for k in np.flatnonzero(has.any(1)):
             mine = c["channel"] == k
             home = c["device_home"][mine]
             everyone = np.bincount(home, minlength=n)
             speaking = np.bincount(home, weights=~c["silent"][mine], minlength=n)
             share[k] = np.divide(speaking, everyone, out=np.zeros(n), where=everyone > 0)
+        self._asked, self._answered = (has, c["silent"].copy(), c["channel"].copy()), share
         return share
 
     def _begin(self, new: NDArray[np.bool_], at: int) -> None:
@@ -174,9 +184,9 @@ class EvidenceDetector:
 
     def _add(self, hazard: NDArray[np.float64], rows: NDArray[np.bool_], slot: int) -> None:
         total = hazard.sum(0)
-        share = np.divide(hazard, total, out=np.zeros_like(hazard), where=total > 0)
-        self._c("nats")[:, rows] += (share * -np.log1p(-total))[:, rows]
-        self._c("expected")[rows] += self._c("active")[slot, rows]
+        a_unit = np.divide(-np.log1p(-total), total, out=np.zeros_like(total), where=rows & (total > 0))
+        self._c("nats")[:] += hazard * a_unit
+        self._c("expected")[:] += np.where(rows, self._c("active")[slot], 0)
 
     def _settle(self, alive: NDArray[np.bool_], door: NDArray[np.bool_], at: int) -> None:
         """A sign of life, or being out, takes the sum back to zero; an outing that ends is remembered."""

@@ -25,6 +25,7 @@ from mimamori.alerts.book import Book
 from mimamori.alerts.group import recall
 from mimamori.channels import answerable, phone, senders, ways
 from mimamori.duties import Duties, persons
+from mimamori.keep_up import keep_up
 from mimamori.loop import ROWS, Loop, take_rows
 from mimamori.model.homes import Homes
 from mimamori.model.times import DAY, HOUR, NEVER
@@ -120,6 +121,10 @@ async def serve(
         tasks = [asyncio.create_task(loop.send(stop), name="outbox")]
         if with_loop is not None:
             tasks.append(asyncio.create_task(_ends_with(with_loop(loop), stop), name="beside"))
+        entries = keep_up(
+            loop, ledger, stop, places=places, phones=homes_with_phone, asks=answerable(settings)
+        )  # fmt: skip
+        tasks.append(asyncio.create_task(entries, name="entries"))
         running = asyncio.create_task(loop.run(stop), name="loop")
         try:
             await asyncio.wait([running, serving, *tasks[1:]], return_when=asyncio.FIRST_COMPLETED)

@@ -23,6 +23,7 @@ from mimamori.check import check_examples
 from mimamori.demo import DemoOptions, run_demo
 from mimamori.figures import as_json, as_table, read_load
 from mimamori.model.times import parse_duration, parse_instant
+from mimamori.register import device, resident, user
 from mimamori.replay import replay as replay_file
 from mimamori.replay import write_lines
 from mimamori.settings import read_settings
@@ -244,6 +245,10 @@ def load_command(site: Path | None, data: Path, days: int, until: str | None, js
         now = parse_instant(until) if until else wall()
         found = asyncio.run(read_load(settings.ledger_url, days, now))
         click.echo(as_json(found, zone) if json_wanted else as_table(found, zone))
+
+
+for group in (user, resident, device):
+    main.add_command(group)
 
 
 if __name__ == "__main__":

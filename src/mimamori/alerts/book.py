@@ -79,10 +79,10 @@ class Book:
 
         askable: telephone by household, where the resident can be asked first.
         """
-        self.askable = askable or {}
+        self.askable = {} if askable is None else askable
         self.rules = tuple(rules)
         self.content = content
-        self.places = places or {}
+        self.places = {} if places is None else places
         self._clears = {r.name: r.clears for r in rules}
         self._alerts: dict[str, Alert] = {}
         self._newest: dict[tuple[str, str, str], str] = {}

@@ -21,6 +21,7 @@ class Homes:
         self.device_ids: list[str] = []
         self.device_home: list[int] = []
         self.profile_of: list[str] = []
+        self.retired: set[int] = set()  # device rows out of use; the rows stay, what they send is refused
         self._rows: dict[str, int] = {}
         self._devices: dict[tuple[int, str], int] = {}
 
@@ -58,6 +59,12 @@ class Homes:
         elif profile and not self.profile_of[row]:
             self.profile_of[row] = profile
         return row
+
+    def retire(self, household: str, device: str, *, retired: bool = True) -> None:
+        """Take a known device out of use, or back into it."""
+        row = self.find_device(household, device)
+        if row >= 0:
+            (self.retired.add if retired else self.retired.discard)(row)
 
     def find(self, household: str) -> int:
         """Row, or -1."""

@@ -142,6 +142,13 @@ class Engine:
         """The full picture at the last grid point, for recovery: edge for flow, level for repair."""
         return _in_order(concat_findings([d.current(self._evaluated) for d in self.detectors]))
 
+    def forget_devices(self, rows: Sequence[int]) -> None:
+        """Devices (rows) that were taken out of use: from now on their silence says nothing."""
+        self._fit()
+        self._columns["heard"][list(rows)] = NEVER
+        self._columns["offline"][list(rows)] = False
+        self._columns["silent"][list(rows)] = False
+
     def view(self, name: str) -> NDArray[Any]:
         """A copy of one column, for the console; rows as in `homes`."""
         return self._columns[name].copy()

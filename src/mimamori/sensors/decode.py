@@ -200,6 +200,11 @@ class Decoder:
             return -1
         return route.device
 
+    def forget(self) -> None:
+        """Look every topic up again: devices were retired or have come back."""
+        self._routes.clear()
+        self._readings.clear()
+
     def _learn(self, topic: str) -> Route:
         route = find_route(topic, self._homes, self._profiles)
         self._routes[topic] = route

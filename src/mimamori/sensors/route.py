@@ -39,7 +39,7 @@ def find_route(topic: str, homes: Homes, profiles: Sequence[Profile]) -> Route:
         if len(parts) != 5 or parts[4] not in _KINDS:
             raise Mistake("bad-topic", f"publish to {TOPIC_ROOT}/HOUSEHOLD/DEVICE/{{{'|'.join(_KINDS)}}}")
         home, device = homes.find(parts[2]), homes.find_device(parts[2], parts[3])
-        if device < 0:
+        if device < 0 or device in homes.retired:
             raise _unknown(parts[2], parts[3])
         return Route(kind=parts[4], home=home, device=device)  # type: ignore[arg-type]
     stranger: Mistake | None = None
@@ -49,7 +49,7 @@ def find_route(topic: str, homes: Homes, profiles: Sequence[Profile]) -> Route:
             if match is None:
                 continue
             device = homes.find_device(match["household"], match["device"])
-            if device < 0:
+            if device < 0 or device in homes.retired:
                 stranger = _unknown(match["household"], match["device"])
             elif homes.profile_of[device] == profile.name:
                 return Route(kind="mapped", home=homes.find(match["household"]), device=device, entry=entry)

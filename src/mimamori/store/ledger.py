@@ -228,6 +228,10 @@ class Ledger:
         """Those in force at `now`, or all for None."""
         return await self._ask(lambda connection: people.absences(connection, now))
 
+    async def enter(self, access: Access, *records: Staff | Resident | Device | Absence) -> None:
+        """Adds or overwrites the records with the line that tells who did it and why: all of it or nothing."""
+        await self._do(lambda connection: people.enter(connection, access, records))
+
     async def log_access(self, access: Access) -> None:
         """Appends to the access log's chain."""
         await self._do(lambda connection: chain.append(connection, tables.access, [asdict(access)]))

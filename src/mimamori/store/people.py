@@ -15,8 +15,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from mimamori.model.readings import Rejected
 from mimamori.model.times import NEVER
-from mimamori.store import tables
-from mimamori.store.records import Absence, Session, Staff
+from mimamori.store import chain, tables
+from mimamori.store.records import Absence, Access, Device, Resident, Session, Staff
 
 PAYLOAD = 4096
 """Bytes kept of a rejected message."""
@@ -52,6 +52,21 @@ def session_staff(connection: Connection, token_hash: str, now: int) -> Staff | 
     found = connection.execute(query).scalar_one_or_none()
     people = rows_of(connection, tables.staff, Staff, tables.staff.c.id == found, tables.staff.c.active)
     return people[0] if people else None
+
+
+def enter(connection: Connection, access: Access, records: Sequence[Staff | Resident | Device | Absence]) -> None:
+    """Adds or overwrites the records and appends the line to the access log.
+
+    A person who has left, or whose password is another now, is signed out everywhere.
+    """
+    chain.append(connection, tables.access, [asdict(access)])
+    kinds = {Staff: tables.staff, Resident: tables.resident, Device: tables.device, Absence: tables.absence}
+    for record in records:
+        if isinstance(record, Staff):
+            before = rows_of(connection, tables.staff, Staff, tables.staff.c.id == record.id)
+            if not record.active or (before and before[0].password_hash != record.password_hash):
+                connection.execute(delete(tables.session).where(tables.session.c.staff == record.id))
+        put(connection, kinds[type(record)], asdict(record))
 
 
 def absences(connection: Connection, now: int | None) -> list[Absence]:

@@ -131,6 +131,7 @@ class Desk:
         self.seq = 0
         self.ticks = 0
         self.closed = False
+        self.entered = asyncio.Event()  # set when an administrator has entered something; the loop's side clears it
         self._view = EMPTY
         self._tiles: dict[str, tuple[int, Tile]] = {}
         self._alerts: dict[str, tuple[int, Alert]] = {}

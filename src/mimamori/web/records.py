@@ -11,9 +11,9 @@ from typing import Protocol
 from mimamori.model.alert import AlertEvent
 from mimamori.model.notice import NoticeState
 from mimamori.model.readings import Rejected
-from mimamori.store.records import Access, Resident, Role, Session, Staff
+from mimamori.store.records import Absence, Access, Device, Resident, Role, Session, Staff
 
-__all__ = ["Access", "Records", "Resident", "Role", "Session", "Staff"]
+__all__ = ["Absence", "Access", "Device", "Records", "Resident", "Role", "Session", "Staff"]
 
 
 class Records(Protocol):
@@ -40,3 +40,11 @@ class Records(Protocol):
     async def quarantined(self, limit: int) -> Sequence[Rejected]: ...
 
     async def quarantine_counts(self) -> Mapping[str, int]: ...
+
+    async def all_staff(self) -> Sequence[Staff]: ...
+
+    async def devices(self) -> Sequence[Device]: ...
+
+    async def absences(self) -> Sequence[Absence]: ...
+
+    async def enter(self, access: Access, *records: Staff | Resident | Device | Absence) -> None: ...

@@ -1,0 +1,64 @@
+"""Takes into the running service what administrators have entered: staff, residents, devices.
+
+May import loop and everything below. Reads the ledger; writes nothing. The loop takes it up between two ticks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+
+from mimamori.duties import persons
+from mimamori.loop import Loop
+from mimamori.store.ledger import Ledger, LedgerError
+from mimamori.store.records import Device
+
+log = logging.getLogger(__name__)
+EVERY_S = 30.0  # wall seconds: entries of another process are found this late, those of the console at once
+
+
+async def keep_up(
+    loop: Loop, ledger: Ledger, stop: asyncio.Event, *, places: dict[str, str], phones: dict[str, str], asks: bool
+) -> None:
+    """Until `stop`: at once, whenever the console has an entry, and every half minute.
+
+    places: code by household; phones: of homes that may be asked (if `asks`). Both are changed in place.
+    """
+    entered = loop.desk.entered
+    while not stop.is_set():
+        entered.clear()
+        try:
+            staff, residents, devices = await ledger.all_staff(), await ledger.residents(), await ledger.devices()
+        except LedgerError as error:
+            log.warning("entries are taken up later: %s", error)
+        else:
+            loop.people = loop.duties.people = persons(staff)
+            loop.residents = {r.household: r for r in residents}
+            _replace(places, {r.household: r.code for r in residents})
+            _replace(phones, {r.household: r.phone for r in residents if r.phone and asks})
+            _register(loop, devices)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(EVERY_S):
+                await entered.wait()
+
+
+def _replace(held: dict[str, str], fresh: dict[str, str]) -> None:
+    held.clear()
+    held |= fresh
+
+
+def _register(loop: Loop, devices: Sequence[Device]) -> None:
+    """New devices get a row; retired ones keep theirs, but nothing they send is read and their silence is nothing."""
+    homes = loop.homes
+    before = set(homes.retired)
+    for device in devices:
+        if device.active:
+            homes.add_device(device.household, device.device, device.profile)
+        homes.retire(device.household, device.device, retired=not device.active)
+    gone = homes.retired - before
+    if gone:
+        loop.engine.forget_devices(sorted(gone))
+    if gone or before - homes.retired:
+        loop.decoder.forget()

@@ -6,6 +6,7 @@ Exit status: 0 well, 1 something in the input is wrong (content, file, broker), 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Any
 import click
 
 import mimamori
+from mimamori import bench as engine_bench
 from mimamori.app import serve, stop_on_signals
 from mimamori.backup import back_up
 from mimamori.backup import restore as restore_backup
@@ -245,6 +247,28 @@ def load_command(site: Path | None, data: Path, days: int, until: str | None, js
         now = parse_instant(until) if until else wall()
         found = asyncio.run(read_load(settings.ledger_url, days, now))
         click.echo(as_json(found, zone) if json_wanted else as_table(found, zone))
+
+
+@main.group()
+def bench() -> None:
+    """Time a part of the service on this machine."""
+
+
+@bench.command("engine")
+@_site_option
+@click.option("--households", "sizes", default="1000,10000,100000", show_default=True, help="Numbers, with commas.")
+@click.option("--replay-days", default=0, show_default=True, type=click.IntRange(0, 366),
+              help="Also replay so many days of 1,000 households, four metrics a minute.")  # fmt: skip
+@click.option("--seed", default=1, show_default=True)
+@click.option("--json", "json_wanted", is_flag=True, help="As JSON instead of a table.")
+def bench_engine(site: Path | None, sizes: str, replay_days: int, seed: int, json_wanted: bool) -> None:  # noqa: FBT001
+    """Ticks, readings, memory and replay of the engine with all shipped rules."""
+    with _plainly():
+        loaded = _load(site)
+        measured = engine_bench.measure(loaded, [int(n) for n in sizes.split(",")], seed)
+        replayed = engine_bench.replay_days(loaded, 1000, replay_days, seed) if replay_days else None
+        record = engine_bench.as_record(loaded, measured, replayed, seed)
+        click.echo(json.dumps(record, indent=1) if json_wanted else engine_bench.as_table(measured, replayed))
 
 
 for group in (user, resident, device):

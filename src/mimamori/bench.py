@@ -1,0 +1,225 @@
+"""How fast the engine is: the shipped rules on made-up households of any number, timed on this machine.
+
+May import everything below. What it times is the engine that runs, with readings that arrive as they do from a broker;
+making the readings is not timed.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimamori.model.homes import Homes
+from mimamori.model.readings import ReadingBatch, no_readings
+from mimamori.model.times import MINUTE, SECOND, parse_instant
+from mimamori.progress import progress
+from mimamori.rules.engine import Engine
+from mimamori.site import Site
+
+START = parse_instant("2026-11-24T01:00:00+09:00")
+DAY_MINUTES = 1440
+TOLD = (("in_bed", 1.0, 0.0), ("heart_rate", 62.0, 4.0), ("respiration_rate", 15.0, 1.5), ("body_movement", 6.0, 4.0),
+        ("power", 180.0, 60.0))  # fmt: skip
+"""Metric, mean and spread of the values; power comes from the second device of a household, the rest from its bed."""
+TICK_VALUES, LARGE = 80_000, 2_000_000
+IDLE_SECONDS, BUSY_TICKS = 900, 60
+REPLAYED = ("power", "in_bed", "heart_rate", "respiration_rate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """Milliseconds: median, 99th percentile, largest and mean of `count` timings."""
+
+    count: int
+    median: float
+    p99: float
+    largest: float
+    mean: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """The figures for one number of households.
+
+    idle_tick: one-second ticks in which nothing arrives, over 15 minutes. idle_minute: those of them in which the rules
+    look (once a minute). busy_tick: ticks ten seconds apart, each bringing `values` readings and folding them in.
+    reading_ns: in one batch of two million. growth_us: to add a household to a running engine.
+    """
+
+    households: int
+    bytes_per_household: int
+    idle_tick: Spread
+    idle_minute: Spread
+    busy_tick: Spread
+    values: int
+    reading_ns: float
+    growth_us: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """A reading a minute of four metrics, in steps of a day; seconds of engine time."""
+
+    households: int
+    days: int
+    readings: int
+    seconds: float
+    findings: int
+
+    @property
+    def per_second(self) -> float:
+        return self.readings / self.seconds
+
+
+def measure(site: Site, sizes: Sequence[int], seed: int) -> list[Size]:
+    """Time the engine at each number of households."""
+    found = []
+    with progress("sizes", len(sizes), "size") as bar:
+        for households in sizes:
+            found.append(_measure(site, households, np.random.default_rng(seed)))
+            bar.update(1)
+    return found
+
+
+def _measure(site: Site, households: int, rng: np.random.Generator) -> Size:
+    homes = _homes(households)
+    engine = Engine(homes, site.rules, site.metrics, site.zone)
+    now = START
+    for _ in range(12):  # two minutes in which every household is heard
+        now += 10 * SECOND
+        engine.step(_values(site, households, max(households, TICK_VALUES), now, rng), now)
+    busy = []
+    for _ in range(BUSY_TICKS):
+        now += 10 * SECOND
+        batch = _values(site, households, TICK_VALUES, now, rng)
+        busy.append(_timed(engine, batch, now))
+    large = _values(site, households, LARGE, now + 10 * SECOND, rng)
+    now += 20 * SECOND
+    taken = _timed(engine, large, now)
+    for _ in range(20):  # what was heard settles
+        now += MINUTE
+        engine.step(no_readings(), now)
+    idle, looked = [], []
+    for _ in range(IDLE_SECONDS):
+        now += SECOND
+        idle.append(_timed(engine, no_readings(), now))
+        if now % MINUTE == SECOND:
+            looked.append(idle[-1])
+    return Size(
+        households=households, bytes_per_household=engine.bytes_per_home(), idle_tick=_spread(idle),
+        idle_minute=_spread(looked), busy_tick=_spread(busy), values=TICK_VALUES, reading_ns=taken / LARGE * 1e9,
+        growth_us=_growth(engine, homes, now) * 1e6,
+    )  # fmt: skip
+
+
+def _homes(households: int) -> Homes:
+    homes = Homes()
+    for i in range(households):
+        homes.add_device(f"b{i:07d}", "bed")
+        homes.add_device(f"b{i:07d}", "meter")
+    return homes
+
+
+def _values(site: Site, households: int, count: int, now: int, rng: np.random.Generator) -> ReadingBatch:
+    """`count` readings of random households and metrics, all arrived in the second before `now`."""
+    home = rng.integers(0, households, count, dtype=np.int32)
+    which = rng.integers(0, len(TOLD), count)
+    mean, spread = np.array([t[1] for t in TOLD]), np.array([t[2] for t in TOLD])
+    got = now - SECOND + np.sort(rng.integers(0, SECOND, count))
+    return ReadingBatch(
+        home=home, device=2 * home + (which == len(TOLD) - 1).astype(np.int32),
+        metric=np.array([site.metrics.index(t[0]) for t in TOLD], np.int16)[which],
+        value=mean[which] + spread[which] * rng.standard_normal(count),
+        taken=got - rng.integers(0, 2 * SECOND, count), got=got, flags=np.zeros(count, np.uint8),
+    )  # fmt: skip
+
+
+def _growth(engine: Engine, homes: Homes, now: int) -> float:
+    """Seconds a household, for as many more as there are, a hundredth of them at a time."""
+    before, spent = len(homes), 0.0
+    for part in range(100):
+        for i in range(before * part // 100, before * (part + 1) // 100):
+            homes.add_device(f"g{i:07d}", "bed")
+        spent += _timed(engine, no_readings(), now)
+    return spent / before
+
+
+def _timed(engine: Engine, batch: ReadingBatch, now: int) -> float:
+    begun = time.perf_counter()
+    engine.step(batch, now)
+    return time.perf_counter() - begun
+
+
+def _spread(seconds: Sequence[float]) -> Spread:
+    ms = np.array(seconds) * 1e3
+    return Spread(
+        count=len(ms), median=float(np.median(ms)), p99=float(np.quantile(ms, 0.99)), largest=float(ms.max()),
+        mean=float(ms.mean()),
+    )  # fmt: skip
+
+
+def replay_days(site: Site, households: int, days: int, seed: int) -> Replay:
+    """Feed the engine `days` days of `households` households, in the order of arrival."""
+    homes, rng = _homes(households), np.random.default_rng(seed)
+    engine = Engine(homes, site.rules, site.metrics, site.zone)
+    spent, readings, findings = 0.0, 0, 0
+    with progress("replay", days, "day") as bar:
+        for day in range(days):
+            batch = _day(site, households, START + day * DAY_MINUTES * MINUTE, rng)
+            begun = time.perf_counter()
+            findings += len(engine.step(batch, int(batch.got[-1])))
+            spent += time.perf_counter() - begun
+            readings += len(batch)
+            bar.update(1)
+    return Replay(households=households, days=days, readings=readings, seconds=spent, findings=findings)
+
+
+def _day(site: Site, households: int, begin: int, rng: np.random.Generator) -> ReadingBatch:
+    """A day: each household tells its four metrics at a second of the minute that is its own."""
+    home = np.tile(np.repeat(np.arange(households, dtype=np.int32), len(REPLAYED)), DAY_MINUTES)
+    second = np.repeat(np.sort(rng.integers(0, 60, households)), len(REPLAYED)) * SECOND
+    minute = np.repeat(np.arange(DAY_MINUTES), households * len(REPLAYED))
+    metric = np.tile(np.array([site.metrics.index(m) for m in REPLAYED], np.int16), households * DAY_MINUTES)
+    asleep = (minute < 6 * 60) | (minute >= 22 * 60)  # from one o'clock on; near enough for the clock's purposes
+    value: NDArray[np.float64] = np.where(metric == site.metrics.index("in_bed"), asleep, 0.0)
+    for name, mean, spread in TOLD:
+        if name in REPLAYED and name != "in_bed":
+            mine = metric == site.metrics.index(name)
+            value[mine] = mean + spread * rng.standard_normal(int(mine.sum()))
+    taken = begin + minute * MINUTE + np.tile(second, DAY_MINUTES)
+    return ReadingBatch(
+        home=home, device=2 * home + (metric == site.metrics.index("power")).astype(np.int32), metric=metric,
+        value=value, taken=taken, got=taken + SECOND // 2, flags=np.zeros(len(home), np.uint8),
+    )  # fmt: skip
+
+
+def as_record(site: Site, sizes: Iterable[Size], replay: Replay | None, seed: int) -> dict[str, object]:
+    """Everything measured, and on what."""
+    return {
+        "machine": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version(),
+        "numpy": np.__version__, "load": os.getloadavg()[0], "seed": seed, "rules": [r.name for r in site.rules],
+        "sizes": [asdict(size) for size in sizes],
+        "replay": None if replay is None else asdict(replay) | {"per_second": replay.per_second},
+    }  # fmt: skip
+
+
+def as_table(sizes: Sequence[Size], replay: Replay | None) -> str:
+    """The figures to read."""
+    lines = ["households  bytes each  idle tick ms (mean/p99/max)  idle minute ms  80,000 values ms  ns/reading"]
+    lines += [
+        f"{s.households:10,d}  {s.bytes_per_household:10,d}  {s.idle_tick.mean:9.2f} {s.idle_tick.p99:8.2f}"
+        f" {s.idle_tick.largest:8.2f}  {s.idle_minute.median:14.2f}  {s.busy_tick.median:16.1f}  {s.reading_ns:10.0f}"
+        for s in sizes
+    ]
+    if replay is not None:
+        lines.append(
+            f"replay: {replay.readings:,} readings of {replay.households:,} households, {replay.days} days, in"
+            f" {replay.seconds:.1f} s of engine time ({replay.per_second / 1e6:.1f} million a second)"
+        )
+    return "\n".join(lines)

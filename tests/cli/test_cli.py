@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from mimamori.cli import main
 
-COMMANDS = ("demo", "run", "init", "check", "simulate", "replay", "backup", "restore", "load")
+COMMANDS = ("demo", "run", "init", "check", "simulate", "replay", "backup", "restore", "load", "bench")
 CHECKOUT = Path(__file__).parents[2]
 LINE = {"id", "household", "rule", "category", "priority", "opened", "resolved", "why", "evidence"}
 HEADER = "time,household,device,metric,value\n"

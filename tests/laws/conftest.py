@@ -22,8 +22,8 @@ from mimamori.site import load_site
 MIDNIGHT = parse_instant("2026-11-23T00:00:00+09:00")
 METRICS = Metrics()
 KITS = (
-    ("bed", "hall", "bath", "door", "tv", "lamp", "meter"), ("bed", "hall", "door"), ("meter", "tv"), ("hall", "bath"),
-    ("bed",), ("bed", "meter", "tv"),
+    ("bed", "hall", "bath", "door", "tv", "lamp", "meter", "room"), ("bed", "hall", "door"), ("meter", "tv", "room"),
+    ("hall", "bath", "room"), ("bed",), ("bed", "meter", "tv"),
 )  # fmt: skip
 
 
@@ -114,6 +114,11 @@ class Diary:
             self.tell("door", "button", rng.random(n) < 0.001, 1.0)
         for device in sorted({"tv", "lamp"} & set(kit)):
             self.tell(device, "power", self.minute % 5 == 0, np.round(rng.normal(60, 5, n) + 200 * active, 1))
+        if "room" in kit:
+            told = (self.minute % 5 == rng.integers(0, 5)) & ~self.window(120)
+            warmth = 20 + 14 * np.sin(rng.random() * 6 + self.minute / rng.integers(40, 200))
+            self.tell("room", "temperature", told, np.round(warmth + rng.normal(0, 0.3, n), 1))
+            self.tell("room", "humidity", told & ~self.window(200), np.round(60 + 35 * rng.random(n)))
         if "meter" in kit:
             used = np.cumsum(np.round(1 + rng.random(n) + 5 * active, 1)) + 1000
             reset = rng.integers(0, n)

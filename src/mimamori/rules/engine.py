@@ -20,11 +20,12 @@ from mimamori.model.times import MINUTE, NEVER, Zone
 from mimamori.rules.absent import AbsentDetector
 from mimamori.rules.away import AwayDetector
 from mimamori.rules.band import BandDetector
+from mimamori.rules.climate import ClimateDetector
 from mimamori.rules.columns import Columns
 from mimamori.rules.evidence import EvidenceDetector
 from mimamori.rules.latest import Latest, Shared, cell_of, latest_columns
 from mimamori.rules.silent import SilentDetector
-from mimamori.rules.spec import Absent, Away, Band, Evidence, Rule, Silent
+from mimamori.rules.spec import Absent, Away, Band, Climate, Evidence, Rule, Silent
 
 GRID = MINUTE
 FORMAT = 2
@@ -181,7 +182,9 @@ def _in_order(found: FindingBatch) -> FindingBatch:
     return found.take(np.lexsort((found.device, found.home, found.rule, found.at))) if len(found) > 1 else found
 
 
-def _detector_of(rule: Rule) -> type[EvidenceDetector | BandDetector | AwayDetector | AbsentDetector | SilentDetector]:
+def _detector_of(
+    rule: Rule,
+) -> type[EvidenceDetector | BandDetector | AwayDetector | AbsentDetector | ClimateDetector | SilentDetector]:
     match rule.condition:
         case Evidence():
             return EvidenceDetector
@@ -191,6 +194,8 @@ def _detector_of(rule: Rule) -> type[EvidenceDetector | BandDetector | AwayDetec
             return AwayDetector
         case Absent():
             return AbsentDetector
+        case Climate():
+            return ClimateDetector
         case Silent():
             return SilentDetector
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from mimamori.model.metrics import Metrics
 from mimamori.model.times import HOUR, MINUTE, NEVER, Zone
-from mimamori.rules.spec import SIGNS, Absent, Away, Band, Evidence, Rule
+from mimamori.rules.spec import SIGNS, Absent, Away, Band, Climate, Evidence, Rule
 
 FEW_EXPECTED = 0.5  # signs of life; fewer, and only the level of power was there to judge by
 Explain = Callable[[Mapping[str, float], int, int], tuple[str, str]]
@@ -35,6 +35,9 @@ def explain_of(rule: Rule, zone: Zone, metrics: Metrics) -> Explain:
         return lambda facts, since, at: _away(facts, _clock(zone, since, at))
     if isinstance(condition, Absent):
         return lambda facts, since, at: _absent(facts, _clock(zone, since, at))
+    if isinstance(condition, Climate):
+        hot, by_heat_index = bool(condition.high), condition.measure == "wbgt"
+        return lambda facts, since, at: _climate(facts, _clock(zone, since, at), hot=hot, by_heat_index=by_heat_index)
     return lambda facts, since, at: _silent(facts, _clock(zone, since, at))
 
 
@@ -139,6 +142,19 @@ def _absent(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, st
         f"(before that: {en}). The sensor is still talking."
     )
     return sentence_ja, sentence_en
+
+
+def _climate(facts: Mapping[str, float], since: tuple[str, str], *, hot: bool, by_heat_index: bool) -> tuple[str, str]:
+    value, limit, span = facts["value"], facts["limit"], _span(facts["minutes"] / 60)
+    room, humidity = facts["temperature"], facts["humidity"]
+    side = ("以上", "at or above") if hot else ("以下", "at or below")
+    name = ("暑さ指数(WBGT)", "heat index (WBGT)") if by_heat_index else ("室温", "room temperature")
+    air = (f"（室温{room:.1f}℃・湿度{humidity:.0f}％）", f" ({room:.1f} °C, {humidity:.0f} % humidity)")
+    air = air if by_heat_index else ("", "")
+    return (
+        f"{since[0]}から{span[0]}、{name[0]}が{limit:g}{side[0]}です。いま{value:.1f}℃{air[0]}。",
+        f"For {span[1]}, since {since[1]}, the {name[1]} is {side[1]} {limit:g} °C; now {value:.1f} °C{air[1]}.",
+    )
 
 
 def _silent(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, str]:

@@ -114,6 +114,29 @@ class Absent(Content):
         return self
 
 
+class Climate(Content):
+    """A room too hot or too cold, for a time that depends on how far."""
+
+    kind: Literal["climate"]
+    measure: Literal["wbgt", "temperature"]
+    low: dict[Priority, float] = Field(default_factory=dict)
+    high: dict[Priority, float] = Field(default_factory=dict)
+    hold: dict[Priority, Duration]
+    clear_margin: float = Field(default=1.0, ge=0)
+    clear_after: Duration
+    unknown_after: Duration
+
+    @model_validator(mode="after")
+    def _check(self) -> Climate:
+        if bool(self.low) == bool(self.high) or (self.low and self.measure == "wbgt"):
+            msg = "needs either high limits or, of temperature, low ones; write high = { medium = 28, high = 31 }"
+            raise ValueError(msg)
+        if set(self.hold) != set(self.low or self.high):
+            msg = 'needs a hold for each of its limits; write hold = { medium = "30m", high = "15m" }'
+            raise ValueError(msg)
+        return self
+
+
 class Silent(Content):
     """A device that says nothing for longer than its own cadence explains."""
 
@@ -123,7 +146,7 @@ class Silent(Content):
     at_most: Duration
 
 
-Condition = Annotated[Evidence | Band | Away | Absent | Silent, Field(discriminator="kind")]
+Condition = Annotated[Evidence | Band | Away | Absent | Climate | Silent, Field(discriminator="kind")]
 
 
 class Example(Content):

@@ -201,7 +201,7 @@ async def test_the_resident_is_asked_first(  # noqa: PLR0917 - fixtures
         assert kinds[:2] == ["opened", "asked"]
         if end == "well":
             assert now["state"] == "open", "it stays visible until a person has looked"
-            await running.passes(10 * MINUTE)
+            await running.passes(8 * MINUTE)
             assert await told(running, alert["id"]) == []
             assert network.standin.messages == []
         else:
@@ -209,3 +209,28 @@ async def test_the_resident_is_asked_first(  # noqa: PLR0917 - fixtures
             assert len(home) == (1 if end == "help" else 2)
             reasons = [e["reason"] for e in now["events"] if e["kind"] == "escalated"]
             assert ("asked for help" if end == "help" else "did not answer") in reasons[0]
+
+
+async def test_an_acknowledgement_anywhere_cancels_all_that_waits_everywhere(
+    service: Start, alarmed: Alarm, network: Network, until: Until
+) -> None:
+    network.standin.lines |= dict.fromkeys(NURSES, Line(refuse=20429, http=429))  # nothing leaves: all of it waits
+    async with service(**network.settings()) as running:
+        alert = await alarmed(running)
+        await running.passes(6 * MINUTE)
+
+        async def waiting() -> list[dict[str, Any]]:
+            found = [n for n in await running.api.get("notices", alert=alert["id"]) if n["channel"] != "console"]
+            return [n for n in found if n["status"] in {"planned", "sending"} and n["kind"] != "taken"]
+
+        assert await until(waiting)
+        answer = await running.api.act(alert["id"], "acknowledge", text="向かいます")
+        assert answer.status_code == 200
+
+        async def none() -> bool:
+            return not await waiting()
+
+        await until(none, 10)
+        network.standin.lines.clear()
+        await running.passes(8 * MINUTE)
+        assert not [m for m in network.standin.messages if "返信1" in m.body], "somebody was called after all"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -67,6 +67,9 @@ class Memory:
             detail=detail,
         )  # fmt: skip
         return status != "cancelled"
+
+    async def claimed(self, provider_ids: Sequence[str]) -> set[str]:
+        return {s.provider_id for s in self.rows.values()} & set(provider_ids)
 
     def status(self, notice: Notice) -> str:
         return self.rows[notice.key].status

@@ -19,7 +19,7 @@ from mimamori.alerts.book import RuleInfo
 from mimamori.alerts.policy import AlertContent, read_alerts
 from mimamori.model.content import ContentError
 from mimamori.model.metrics import Metrics
-from mimamori.model.times import Zone, zone_table
+from mimamori.model.times import Zone
 from mimamori.rules.engine import facts_of
 from mimamori.rules.explain import explain_of
 from mimamori.rules.spec import Rule, read_rules
@@ -85,7 +85,7 @@ def load_site(site: Path | None = None) -> Site:
     errors += [*wrong_profiles, *wrong_rules, *_placed(wrong_alerts, "alerts"), *wrong_scene]
     if errors or alerts is None:
         raise SiteError(folder, errors)
-    zone = alerts.roster.zone if isinstance(alerts.roster.zone, Zone) else zone_table("Asia/Tokyo")
+    zone = alerts.roster.zone  # one place, one clock: the roster's zone is the site's
     return Site(
         folder=folder, found_by=found_by, digest=digest.hexdigest(), zone=zone, metrics=metrics, profiles=profiles,
         rules=rules, rule_infos=tuple(_info(r, zone, metrics) for r in rules), alerts=alerts, scene=scene,

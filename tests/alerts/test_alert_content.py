@@ -144,3 +144,10 @@ def test_a_console_only_policy_is_for_low_technical_alone(raw: Any) -> None:
     raw["policy-low"]["categories"] = ["resident"]
     _, errors = read_alerts(raw)
     assert ["reaches no human" in e.reason for e in errors] == [True]
+
+
+def test_a_mistake_in_the_roster_hides_no_mistake_in_a_policy(raw: Any) -> None:
+    spoil(raw, "roster/fallback", [])
+    spoil(raw, "policy-high/step/1/tell", ["doctor"])
+    _, errors = read_alerts(raw)
+    assert {(e.file, e.key) for e in errors} == {("roster.toml", "fallback"), ("policy-high.toml", "step.1.tell")}

@@ -4,7 +4,6 @@
 
 The whole service (broker, loop, stores, outbox) in one process, its households publishing over MQTT every ten seconds,
 the stand-in Twilio in another task. Of the households some have had a fast heart for almost as long as the rule wants.
-At the end one alert is acknowledged while its line is dead: how long until nothing of it waits any more.
 """
 
 from __future__ import annotations
@@ -25,18 +24,17 @@ import uvicorn
 
 from mimamori.app import serve
 from mimamori.loop import Loop
-from mimamori.model.commands import Command
 from mimamori.model.homes import Homes
 from mimamori.model.readings import reading_batch
 from mimamori.model.times import MINUTE, NEVER, SECOND
-from mimamori.notify.standin import Line, StandIn
+from mimamori.notify.standin import StandIn
 from mimamori.rules.engine import Engine
 from mimamori.sensors.broker import Broker
 from mimamori.settings import Settings
 from mimamori.site import Site, load_site
 from mimamori.store.ledger import Ledger
 from mimamori.store.records import Device, Resident, Staff
-from mimamori.stream.clock import Clock, stopwatch
+from mimamori.stream.clock import Clock
 
 ACCOUNT, TOKEN, OURS = "AC" + "0" * 32, "not-a-secret", "+815012345678"
 EVERY, HOLD = 10, 5 * MINUTE
@@ -86,24 +84,6 @@ class World:
                         await asyncio.sleep(EVERY / len(self.names) * 9)
 
 
-async def withdrawn(loop: Loop, standin: StandIn) -> float:
-    """Seconds from an acknowledgement until nothing of that alert waits; -1 where there is none to try it on."""
-    standin.usual = Line(refuse=20429, http=429)
-    for alert in loop.book.alerts():
-        waiting = [s for s in await loop.ledger.notices(alert=alert.id) if s.status in {"planned", "sending"}]
-        if alert.state != "open" or not waiting:
-            continue
-        began = stopwatch()
-        await loop.desk.send(Command(action="acknowledge", alert=alert.id, by="N-01"))
-        keys = {s.notice.key for s in waiting}
-        while True:
-            now = {s.notice.key: s.status for s in await loop.ledger.notices(alert=alert.id)}
-            if not any(now[k] in {"planned", "sending"} for k in keys):
-                return (stopwatch() - began) / SECOND
-            await asyncio.sleep(0.005)
-    return -1.0
-
-
 async def measure(households: int, ill: int, apart: int, seconds: int, folder: Path) -> dict[str, Any]:
     site = load_site(None)
     world = World(site, households, ill, apart)
@@ -138,7 +118,6 @@ async def measure(households: int, ill: int, apart: int, seconds: int, folder: P
                 p50_s=round(float(np.median(times)), 2), p95_s=round(float(np.percentile(times, 95)), 2),
                 longest_s=round(float(times.max()), 2),
                 bundles=sum(s.notice.kind == "bundle" for s in states),
-                withdrawn_s=round(await withdrawn(loop, standin), 3),
             )  # fmt: skip
             devices.cancel()
             stop.set()

@@ -6,6 +6,7 @@ May import model, roster and text. Pure: tables come in parsed, mistakes go out 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -143,7 +144,7 @@ def read_alerts(tables: Mapping[str, Mapping[str, Any]]) -> tuple[AlertContent |
     roster = _read(RosterContent, tables, "roster", errors)
     broken = len(errors)
     for stem, policy in policies.items():
-        errors += _check_policy(f"{stem}.toml", policy, roster)
+        errors += _check_policy(f"{stem}.toml", policy, _roles(tables))
     if not broken:  # a policy that could not be read would be reported as missing, too
         errors += _check_cover(policies)
     errors += check_texts(texts) if texts else []
@@ -164,7 +165,13 @@ def _read(model: type[C], tables: Mapping[str, Mapping[str, Any]], stem: str, er
     return record
 
 
-def _check_policy(file: str, policy: Policy, roster: RosterContent | None) -> list[ContentError]:
+def _roles(tables: Mapping[str, Mapping[str, Any]]) -> AbstractSet[str]:
+    """The roles that roster.toml names, even if something else in it is wrong; none where it names none."""
+    found = tables.get("roster", {}).get("role")
+    return found.keys() if isinstance(found, Mapping) else frozenset()
+
+
+def _check_policy(file: str, policy: Policy, roles: AbstractSet[str]) -> list[ContentError]:
     errors = []
     for i, step in enumerate(policy.step):
         people = [c for c in step.by if c not in {"console", "other"}]  # neither reaches anybody in particular
@@ -173,9 +180,9 @@ def _check_policy(file: str, policy: Policy, roster: RosterContent | None) -> li
         if step.tell and not people:
             mend = 'add "sms" to `by`, or empty `tell`'
             errors.append(ContentError(file, f"step.{i}.by", "the console or a chat alone tells no role", mend))
-        for role in step.tell if roster else ():
-            if roster and role not in roster.role:
-                mend = f"known: {', '.join(sorted(roster.role))}"
+        for role in step.tell if roles else ():
+            if role not in roles:
+                mend = f"known: {', '.join(sorted(roles))}"
                 errors.append(ContentError(file, f"step.{i}.tell", f'no role "{role}" in roster.toml', mend))
     if not policy.step[-1].tell and not (policy.priority == "low" and policy.categories == ("technical",)):
         reason = "the last step reaches no human"

@@ -110,8 +110,8 @@ async def measure(households: int, ill: int, apart: int, seconds: int, folder: P
             for alert in alerts:
                 own = [s.sent_at for s in states if s.notice.alert == alert.id and s.sent_at != NEVER]
                 bundled = [s.sent_at for s in states if s.notice.kind == "bundle" and s.sent_at >= alert.opened]
-                if own or bundled:
-                    spans.append((min(own) if own else min(bundled)) - alert.opened)
+                if own or bundled:  # its first call may have gone in a bundle that bears another alert's name
+                    spans.append(min(own + bundled) - alert.opened)
             times = np.array(spans) / SECOND
             told.update(
                 households=households, alerts=len(alerts), told=len(spans), readings=loop.counts["readings"],

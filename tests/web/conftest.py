@@ -20,6 +20,7 @@ from mimamori.model.alert import Alert, AlertEvent
 from mimamori.model.commands import CommandError
 from mimamori.model.notice import Notice
 from mimamori.model.times import HOUR, MINUTE, SECOND, parse_instant
+from mimamori.site import load_site
 from mimamori.store.ledger import Ledger
 from mimamori.store.records import Resident, Staff
 from mimamori.web.app import create_web
@@ -27,6 +28,7 @@ from mimamori.web.desk import Desk, Light, Tile, View
 from mimamori.web.sign_in import WebSettings, hash_password
 
 NOW = parse_instant("2026-11-23T06:40:05+09:00")
+SITE = load_site(Path(__file__).parents[2])
 PASSWORD = "asagao-2026"
 HASH = hash_password(PASSWORD)
 
@@ -196,7 +198,7 @@ async def ward(tmp_path: Path) -> AsyncIterator[Ward]:
     ward = Ward(url=f"http://127.0.0.1:{listening.getsockname()[1]}", desk=desk, ledger=ledger)
     ward.tiles = {t.household: t for t in (tile_of(i) for i in range(12))}
     settings = WebSettings(secret=b"s" * 32, secure=False)
-    app = create_web(desk, ledger, settings=settings, clock=lambda: ward.clock)
+    app = create_web(desk, ledger, settings=settings, clock=lambda: ward.clock, site=SITE)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     obeying = asyncio.create_task(ward.obey())

@@ -15,6 +15,7 @@ from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND, parse_instant
 from mimamori.rules import away, band, evidence, silent
 from mimamori.store.records import Role
 from mimamori.web.desk import Doing, TileState
+from mimamori.web.entries import AbsenceKind
 from mimamori.web.words import LANGS, ago, catalogue, clock, number, span
 
 WEB = files("mimamori.web")
@@ -25,9 +26,9 @@ CODE = [
 PARTS = {
     "state": TileState, "doing": Doing, "doing-short": Doing, "priority": Priority, "outcome": Outcome,
     "event": EventKind, "channel": Channel, "status": Status, "kind": NoticeKind, "role": Role, "category": Category,
-    "reject": RejectReason,
+    "reject": RejectReason, "absence": AbsenceKind,
 }  # fmt: skip
-NAMED_ELSEWHERE = {"evidence", "count", "by", "unit"}  # names come from rules, the loop and sensors
+NAMED_ELSEWHERE = {"evidence", "count", "by", "unit", "text"}  # names come from rules, the loop and sensors
 
 
 @pytest.mark.parametrize("key", sorted(catalogue()))

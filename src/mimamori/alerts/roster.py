@@ -199,6 +199,17 @@ class Roster:
                 holes.append(Hole(role=role, begins=left, ends=right, people=people))
         return holes
 
+    def duties(self, role: str, begins: int, ends: int) -> list[tuple[int, int, tuple[str, ...]]]:
+        """[begins, ends) cut wherever duty changes: (from, to, people in the order they are called). Exact."""
+        found: list[tuple[int, int, tuple[str, ...]]] = []
+        for left, right in pairwise(self._edges(begins, ends)):
+            people = self.on_call(role, left)
+            if found and found[-1][2] == people:
+                found[-1] = (found[-1][0], right, people)
+            else:
+                found.append((left, right, people))
+        return found
+
     def _edges(self, begins: int, ends: int) -> list[int]:
         edges = {begins, ends}
         for _, left, right in self._overrides:

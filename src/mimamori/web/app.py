@@ -23,7 +23,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import mimamori
 from mimamori.model.notice import NoticeState
-from mimamori.web import api, figures, pages
+from mimamori.site import Site
+from mimamori.web import api, figures, manage, manage_pages, pages
 from mimamori.web.desk import Change, Desk, queue_order, worst_first
 from mimamori.web.drawing import Drawing, cards, drawings, sounding
 from mimamori.web.guard import Caller, Gate, NotSignedIn, Refused, Web, web_of
@@ -45,8 +46,9 @@ _SAFE_HEADERS = {
 
 
 def create_web(
-    desk: Desk, records: Records, *, settings: WebSettings, clock: Callable[[], int], more: Sequence[APIRouter] = ()
-) -> FastAPI:
+    desk: Desk, records: Records, *, settings: WebSettings, clock: Callable[[], int], site: Site,
+    more: Sequence[APIRouter] = (),
+) -> FastAPI:  # fmt: skip
     """The console and the API as an ASGI application.
 
     clock: ns UTC of the real clock, also where the loop's runs faster: for sessions and the access log. Call
@@ -79,6 +81,9 @@ def create_web(
     app.add_api_route("/api/v1/live", _json_stream, methods=["GET"], tags=["api"], response_class=Response)
     app.include_router(api.router)
     app.include_router(figures.router)
+    app.state.site = site
+    app.include_router(manage.router)
+    app.include_router(manage_pages.router)
     app.include_router(pages.router)
     for router in more:
         app.include_router(router)

@@ -15,13 +15,14 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mimamori.alerts.roster import is_holiday
 from mimamori.model.alert import Alert
 from mimamori.model.metrics import BASE
 from mimamori.model.notice import NoticeState
 from mimamori.model.times import MINUTE, NEVER
 from mimamori.web.desk import Desk, Tile, View, worst_first
 from mimamori.web.records import Records
-from mimamori.web.words import LANGS, Lang, ago, catalogue, clock, number, say, say_or, span
+from mimamori.web.words import LANGS, Lang, ago, catalogue, clock, day_words, number, say, say_or, span
 
 TITLES = {m.name: {"ja": m.title_ja, "en": m.title_en} for m in BASE}
 FRESH = {"heart_rate": 2 * MINUTE, "respiration_rate": 2 * MINUTE, "spo2": 2 * MINUTE, "body_movement": 2 * MINUTE}
@@ -109,6 +110,7 @@ class Drawing:
             "span": lambda length: span(lang, length),
             "ago": lambda at, now: ago(lang, at, now),
             "clock": lambda at, view: clock(lang, at, view.zone, view.now),
+            "day": lambda day: day_words(lang, day), "holiday": lambda day: day.weekday() >= 5 or is_holiday(day),
             "figures": lambda tile, view: figures(tile, lang, view.now),
             "ms": lambda at: "" if at == NEVER else at // 1_000_000,
             "worst_first": worst_first,

@@ -9,13 +9,14 @@ import re
 import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 from mimamori.model.homes import ID
 from mimamori.model.times import NEVER
 from mimamori.web.records import Absence, Access, Device, Resident, Role, Staff
 
-LONGEST = {"name": 60, "code": 12, "area": 40, "room": 20, "risk": 40, "note": 500, "email": 120, "kind": 20}
+LONGEST = {"name": 60, "code": 12, "area": 40, "room": 20, "risk": 40, "note": 500, "email": 120}
+AbsenceKind = Literal["hospital", "stay", "travel", "day-care", "other"]
 _E164 = re.compile(r"\+[1-9][0-9]{7,14}\Z")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+\Z")
 _CODE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)[:/]([A-Za-z0-9][A-Za-z0-9_.~-]{0,63})\Z")
@@ -49,7 +50,7 @@ class By:
 
 def phone_number(text: str) -> str:
     """E.164 of a number as people write it (090-1234-5678 is +819012345678), "" for none. Raises ValueError."""
-    digits = re.sub(r"[\s().\-‐-―ー]", "", unicodedata.normalize("NFKC", text))
+    digits = re.sub(r"[\s().\-‐-―−ー]", "", unicodedata.normalize("NFKC", text))
     if not digits:
         return ""
     number = "+81" + digits[1:] if re.fullmatch(r"0[1-9][0-9]{8,9}", digits) else digits
@@ -159,8 +160,8 @@ async def enter_absence(registry: Registry, absence: Absence, by: By) -> Absence
     """Add an absence, or change its end. Raises ValueError."""
     absence = replace(absence, kind=absence.kind.strip(), note=absence.note.strip(), by=by.who)
     _check_texts(absence)
-    if not absence.kind:
-        raise ValueError("不在の種類を選んでください / say what kind of absence")
+    if absence.kind not in get_args(AbsenceKind):
+        raise ValueError(f"不在の種類は次のどれかです / one of: {', '.join(get_args(AbsenceKind))}")
     if absence.end != NEVER and absence.end <= absence.start:
         raise ValueError("終わりは始まりより後にしてください / the end is not after the start")
     residents = {r.household: r for r in await registry.residents()}

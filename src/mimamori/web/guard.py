@@ -18,14 +18,16 @@ from mimamori.web.desk import Desk
 from mimamori.web.records import Access, Records, Role, Staff
 from mimamori.web.sign_in import Door, WebSettings, form_token, same
 
-Right = Literal["watch", "act", "operate"]
+Right = Literal["watch", "act", "operate", "manage"]
 MAY: Mapping[Role, frozenset[Right]] = {
     "nurse": frozenset({"watch", "act"}),
     "on-call": frozenset({"watch", "act"}),
-    "administrator": frozenset({"watch", "act", "operate"}),
+    "administrator": frozenset({"watch", "act", "operate", "manage"}),
     "auditor": frozenset({"watch", "operate"}),
 }
-"""watch: see residents' data. act: take, note, resolve alerts. operate: what was set aside, whole phone numbers."""
+"""watch: see residents' data. act: take, note, resolve alerts. operate: what was set aside, whole phone numbers.
+
+manage: enter residents, devices, staff, absences."""
 
 _SAFE = {"GET", "HEAD"}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from functools import cache
 from importlib.resources import files
 from typing import Literal
@@ -63,6 +64,12 @@ def clock(lang: Lang, at: int, zone: str, now: int = NEVER) -> str:
         return f"{moment:%H:%M}"
     day = _DAYS[LANGS.index(lang)][moment.weekday()]
     return f"{moment.month}/{moment.day}({day}) {moment:%H:%M}" if lang == "ja" else f"{day} {moment:%d %b %H:%M}"
+
+
+def day_words(lang: Lang, day: date) -> str:
+    """A day with its weekday: 11/23(月), Mon 23 Nov."""
+    weekday = _DAYS[LANGS.index(lang)][day.weekday()]
+    return f"{day.month}/{day.day}({weekday})" if lang == "ja" else f"{weekday} {day:%d %b}"
 
 
 def number(value: float | str) -> str:

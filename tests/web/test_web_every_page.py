@@ -1,0 +1,79 @@
+"""Every page in the real browser: accessible by axe-core, no sideways scrolling at 360 px; administration by hand."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+pytestmark = pytest.mark.server
+
+ALERT = "H001/inactivity/20261122T213605Z"
+PAGES = (
+    "/", "/alerts", f"/alerts/{ALERT}", "/households/H001", "/outbox", "/health", "/admin/residents",
+    "/admin/residents/new", "/admin/residents/H001", "/admin/devices", "/admin/staff", "/admin/staff/N-01",
+    "/admin/roster", "/admin/absences", "/admin/texts", "/offline", "/no-such-page",
+)  # fmt: skip
+ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.fixture
+async def page(ward: Any) -> AsyncIterator[Page]:
+    """Signed in as the administrator, on a telephone."""
+    path = shutil.which("chromium")
+    assert path, "install chromium: apt-get install chromium"
+    async with async_playwright() as playwright:
+        browser: Browser = await playwright.chromium.launch(executable_path=path, args=ARGS)
+        context = await browser.new_context(viewport={"width": 360, "height": 740}, locale="ja-JP")
+        page = await context.new_page()
+        page.on("pageerror", ward.broke)
+        await page.goto(ward.url)
+        await page.fill("[name=staff]", "AD-1")
+        await page.fill("[name=password]", "asagao-2026")
+        await page.press("[name=password]", "Enter")
+        await page.wait_for_selector("#sound")
+        yield page
+        await browser.close()
+
+
+async def test_a_home_gets_its_device_by_hand(ward: Any, page: Page) -> None:
+    await page.goto(f"{ward.url}/admin/residents/new")
+    for name, value in (("household", "H050"), ("code", "C-050"), ("phone", "0172-00-0000"), ("reason", "入居")):
+        await page.fill(f"[name={name}]", value)
+    await page.click("button.main")
+    await expect(page.locator(".told")).to_contain_text("記録しました")
+    await expect(page.locator("main")).to_contain_text("機器なし")
+    await page.goto(f"{ward.url}/admin/devices")
+    for name, value in (("household", "H050"), ("code", "kettle:k1"), ("reason", "設置")):
+        await page.fill(f".entry [name={name}]", value)
+    await page.click(".entry button.main")
+    await expect(page.locator(".wrong")).to_contain_text("機器の種類 kettle はありません")
+    await page.fill(".entry [name=code]", "bed-sensor:bed-0412")
+    await page.fill(".entry [name=reason]", "設置")
+    await page.click(".entry button.main")
+    await expect(page.locator(".row-head")).to_contain_text(["C-050"])
+    assert [(d.household, d.device) for d in await ward.ledger.devices()] == [("H050", "bed-0412")]
+
+
+async def test_every_page_is_accessible_and_fits_360_px(
+    ward: Any, page: Page, opened_event: Any, notice_for: Any
+) -> None:
+    await ward.tell(opened_event("H001"), notice_for(ALERT))
+    found, wide = [], []
+    for path in PAGES:
+        await page.goto(ward.url + path)
+        result = await Axe().run(page, options={"resultTypes": ["violations"]})
+        found += [
+            (path, broken["id"], [node["html"][:200] for node in broken["nodes"]])
+            for broken in result.response["violations"]
+            if broken["impact"] in {"serious", "critical"}
+        ]
+        if (over := await page.evaluate(WIDER)) > 0:
+            wide.append((path, over))
+    assert found == [], "\n".join(map(str, found))
+    assert wide == []

@@ -77,3 +77,23 @@ async def test_every_page_is_accessible_and_fits_360_px(
             wide.append((path, over))
     assert found == [], "\n".join(map(str, found))
     assert wide == []
+
+
+async def test_it_installs_and_without_a_connection_says_so_and_shows_nothing_old(ward: Any, page: Page) -> None:
+    manifest = await page.evaluate("fetch('/manifest.webmanifest').then((answer) => answer.json())")
+    assert (manifest["display"], manifest["start_url"], len(manifest["icons"])) == ("standalone", "/", 2)
+    for icon in manifest["icons"]:
+        assert "<svg" in await page.evaluate(f"fetch('{icon['src']}').then((answer) => answer.text())")
+    await page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    await page.goto(f"{ward.url}/households/H001")
+    await expect(page.locator("main")).to_contain_text("山田 トメ")
+    kept = await page.evaluate("""caches.keys().then(async (names) => (await Promise.all(names.map(async (name) =>
+        (await (await caches.open(name)).keys()).map((each) => new URL(each.url).pathname)))).flat().sort())""")
+    assert kept == ["/offline", "/static/console.css", "/static/icon.svg"]
+    await page.context.set_offline(True)
+    await page.reload()
+    await expect(page.locator("h1")).to_have_text("接続がありません")
+    assert "山田" not in await page.content()
+    await page.context.set_offline(False)
+    await page.click("a.button")
+    await expect(page.locator("main")).to_contain_text("山田 トメ")

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import mimamori
 from mimamori.model.notice import NoticeState
 from mimamori.site import Site
-from mimamori.web import api, figures, manage, manage_pages, pages
+from mimamori.web import api, figures, install, manage, manage_pages, pages
 from mimamori.web.desk import Change, Desk, queue_order, worst_first
 from mimamori.web.drawing import Drawing, cards, drawings, sounding
 from mimamori.web.guard import Caller, Gate, NotSignedIn, Refused, Web, web_of
@@ -82,6 +82,7 @@ def create_web(
     app.include_router(api.router)
     app.include_router(figures.router)
     app.state.site = site
+    app.include_router(install.router)
     app.include_router(manage.router)
     app.include_router(manage_pages.router)
     app.include_router(pages.router)

@@ -15,3 +15,4 @@ takeKeys();
 keepFilter();
 keepFresh();
 follow();
+navigator.serviceWorker?.register("/worker.js"); // only over HTTPS and on this machine, as browsers have it

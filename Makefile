@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test setup servers lint types unit check wheel clean
+.PHONY: demo test faults setup servers lint types unit check wheel clean
 
 demo: $(VENV)/.installed          ## the whole service with simulated households, on this machine only
 	$(BIN)/mimamori demo $(ARGS)
@@ -42,6 +42,9 @@ check: $(VENV)/.installed-test    ## the content and every rule's examples
 
 unit: $(VENV)/.installed-test
 	$(BIN)/pytest -ra $(ARGS)
+
+faults: $(VENV)/.installed-test servers   ## a hundred kills and other faults on purpose; about fifteen minutes
+	MIMAMORI_FAULT_ROUNDS=$${MIMAMORI_FAULT_ROUNDS:-100} $(BIN)/pytest -rA -m 'faults or server' tests/faults $(ARGS)
 
 wheel: $(VENV)/.installed-test    ## sdist -> wheel -> a clean environment elsewhere -> mimamori check
 	sh .ci/wheel

@@ -24,6 +24,7 @@ from mimamori.backup import restore as restore_backup
 from mimamori.check import check_examples
 from mimamori.demo import DemoOptions, run_demo
 from mimamori.figures import as_json, as_table, read_load
+from mimamori.ingest import measure, told
 from mimamori.model.times import parse_duration, parse_instant
 from mimamori.register import device, resident, user
 from mimamori.replay import replay as replay_file
@@ -269,6 +270,21 @@ def bench_engine(site: Path | None, sizes: str, replay_days: int, seed: int, jso
         replayed = engine_bench.replay_days(loaded, 1000, replay_days, seed) if replay_days else None
         record = engine_bench.as_record(loaded, measured, replayed, seed)
         click.echo(json.dumps(record, indent=1) if json_wanted else engine_bench.as_table(measured, replayed))
+
+
+@bench.command("ingest")
+@_site_option
+@click.option("--rate", default=24_000, show_default=True, type=click.IntRange(1, 200_000), help="Messages a second.")
+@click.option("--seconds", default=30, show_default=True, type=click.IntRange(1, 86_400))
+@click.option("--households", default=100_000, show_default=True, type=click.IntRange(1, 1_000_000))
+@click.option("--influx-url", default="", help="Store in the database mimamori of this InfluxDB instead.")
+def bench_ingest(site: Path | None, rate: int, seconds: int, households: int, influx_url: str) -> None:
+    """QoS 1 messages of bed sensors from a real mosquitto, as shipped, to the disk."""
+    with _plainly():
+        figures = asyncio.run(
+            measure(_load(site), rate=rate, seconds=seconds, households=households, influx_url=influx_url)
+        )
+        click.echo(told(figures))
 
 
 for group in (user, resident, device):

@@ -97,7 +97,7 @@ def settle(service: Service, devices: Devices, tally: Tally) -> None:
         break
     service.stop()
     found, rows = asyncio.run(stored(service))
-    lost = devices.acknowledged - found
+    lost = {said for said in devices.acknowledged - found if said[1] >= devices.counted_from}
     tally["acknowledged to devices"] += len(devices.acknowledged)
     tally["lost"] += len(lost)
     tally["doubled rows"] += rows - 2 * len(found)  # a heart rate and an in_bed each
@@ -115,6 +115,7 @@ def devices(broker: Mosquitto, service: Service) -> Devices:
     devices = Devices(broker.port, RATE)
     devices.start()
     wait_for(lambda: service.waiting() > 3, 60, "the first readings")
+    devices.counted_from = devices.last + 1  # before its first subscription the broker keeps nothing for the service
     return devices
 
 
@@ -146,7 +147,7 @@ def test_kill_9_at_random_moments_under_load(service: Service, devices: Devices,
 @pytest.mark.faults
 def test_the_fast_hearts_are_told_through_a_row_of_kills(service: Service, devices: Devices, tally: Tally) -> None:
     """Each life of ten seconds is shorter than it takes to raise and tell; together they are long enough."""
-    for _ in range(8):
+    for _ in range(14):
         pause(10)
         service.kill()
         service.start()
@@ -166,7 +167,7 @@ def test_the_broker_goes_and_comes_back(
     """A killed broker has forgotten what came since its last save, two seconds at the most; a stopped one nothing."""
     pause(SECONDS / 2)
     if kill:
-        before = set(devices.acknowledged)
+        before = {said for said in devices.acknowledged if said[1] >= devices.counted_from}
         pause(3.0)  # what is older than one save is safe
         broker.stop(kill=True)
     else:
@@ -252,8 +253,6 @@ def test_a_slow_disk_slows_and_loses_nothing(service: Service, devices: Devices,
     wait_for(service.ticking, 120)
     pause(SECONDS)
     devices.end()
-    assert service.process is not None
-    service.process.terminate()
     service.kill()
     service.start()
     wait_for(service.ticking)

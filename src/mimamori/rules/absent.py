@@ -16,6 +16,7 @@ from mimamori.rules.latest import Shared
 from mimamori.rules.spec import Absent, Rule
 
 FACTS = ("seconds", "confirm_seconds", "last_heart_rate", "last_respiration_rate")
+MISSED = 6  # values in a row in which it saw nobody: a slow sensor that lost two of them has told nothing
 MARGIN, FADES = 1.5, 0.999  # times the longest own loss; how much of it stays with each later one
 
 
@@ -40,6 +41,7 @@ class AbsentDetector:
             Column("firing", "?", 0, ""),
             Column("watched", "?", 0, "in bed, and the sensor talks"),
             Column("since", "i8", NEVER, "ns, last sign of the body"),
+            Column("missed", "i4", 0, "values told since the minute of that sign"),
             Column("gone", "i8", 0, "ns without one, at the last minute in bed"),
             Column("longest", "f8", float(2 * MINUTE), "ns, longest loss of signal that ended by itself, faded"),
             Column("verdict", "i1", 3, "Verdict"),
@@ -58,8 +60,11 @@ class AbsentDetector:
         gone = np.where(signs == NEVER, 0, at - np.where(signs == NEVER, at, signs))
         self._learn(rows, gone, talking & in_bed)
         limit = self._limit(rows)
+        missed = np.where(signs == c[f"{name}.since"][rows], c[f"{name}.missed"][rows], 0)
+        missed += np.where(gone < MINUTE, 0, c["count"][self.metric][rows])
+        c[f"{name}.missed"][rows] = missed
         # A sensor that has seen nobody for long has lost them for another reason: it never begins an alert then.
-        begins = talking & in_bed & (gone >= limit) & (gone <= self._spec.seen_within)
+        begins = talking & in_bed & (gone >= limit) & (gone <= self._spec.seen_within) & (missed >= MISSED)
         ends = talking & (~in_bed | ((signs != NEVER) & (gone < limit)))
         firing = (c[f"{name}.firing"][rows] | begins) & ~ends
         c[f"{name}.firing"][rows] = firing

@@ -151,9 +151,9 @@ class Latest:
         rows = home[last]
         c["value"][m][rows] = one.value[last]
         c["taken"][m][rows] = np.maximum(c["taken"][m][rows], one.taken[last])
+        np.add.at(c["count"][m], home, np.int32(1))
         if self._level[m]:
             np.add.at(c["sum"][m], home, one.value)
-            np.add.at(c["count"][m], home, np.int32(1))
         if m == self._power:
             np.add.at(c["watts_sum"], one.device, one.value)
             np.add.at(c["watts_n"], one.device, np.int32(1))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from importlib.resources import files
 from typing import get_args
 
 import pytest
 
+from mimamori.alerts.proof import Proof
 from mimamori.model.alert import Category, EventKind, Outcome, Priority
 from mimamori.model.notice import Channel, NoticeKind, Status
 from mimamori.model.readings import RejectReason
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND, parse_instant
-from mimamori.rules import away, band, evidence, silent
+from mimamori.rules import absent, away, band, climate, evidence, silent
 from mimamori.store.records import Role
 from mimamori.web.desk import Doing, TileState
 from mimamori.web.entries import AbsenceKind
@@ -47,8 +49,13 @@ def test_every_word_of_the_model_has_a_text() -> None:
 
 
 def test_every_number_a_rule_gives_has_a_text() -> None:
-    names = {"score", *away.FACTS, *band.FACTS, *evidence.FACTS, *silent.FACTS}
+    names = {"score", *absent.FACTS, *away.FACTS, *band.FACTS, *climate.FACTS, *evidence.FACTS, *silent.FACTS}
     assert {f"evidence.{name}" for name in names} - set(catalogue()) == set()
+
+
+def test_every_link_of_the_proof_has_a_text() -> None:
+    links = {f.name for f in fields(Proof) if f.type == "int"}
+    assert {k.removeprefix("proof.") for k in catalogue() if k.startswith("proof.")} >= links
 
 
 def used() -> set[str]:
@@ -68,7 +75,7 @@ def test_every_key_in_use_exists() -> None:
 
 
 def test_no_text_is_left_over() -> None:
-    built = set(PARTS) | NAMED_ELSEWHERE | {"site", "act"}
+    built = set(PARTS) | NAMED_ELSEWHERE | {"site", "act", "proof"}
     left = {k for k in catalogue() if k not in used() and k.split(".")[0] not in built}
     assert left == set()
 

@@ -64,5 +64,5 @@ async def proof(request: Request, alert: str) -> dict[str, Any]:
 async def reach(request: Request) -> list[dict[str, Any]]:
     """When each member of staff and each home was last reached over which channel, and what failed last."""
     web = web_of(request)
-    found = await cast("Ledger", web.records).reaches()
+    found = await web.records.reaches()
     return [told(asdict(r), web.desk.view.zone) | {"works": r.works} for r in found]

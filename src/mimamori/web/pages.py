@@ -13,6 +13,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from mimamori.alerts.proof import prove
 from mimamori.model.alert import Outcome
 from mimamori.model.commands import CommandError
 from mimamori.model.times import MINUTE, NEVER, iso
@@ -127,8 +128,9 @@ async def why(
         raise HTTPException(404, "no such alert")
     (card,) = await cards(web.desk, web.records, [found])
     names = await names_of(web.records, [e.by for e in events])
+    proof = prove(events, await web.records.notices(alert=alert, limit=1000))
     return page(
-        request, "alert", caller, here="alerts", live="queue", card=card, events=events, names=names,
+        request, "alert", caller, here="alerts", live="queue", card=card, events=events, names=names, proof=proof,
         told=say(drawing_of(request).lang, "act.done") if "done" in request.query_params else "",
     )  # fmt: skip
 
@@ -188,7 +190,12 @@ async def health(request: Request, caller: Annotated[Caller, Depends(Gate("watch
     """Lights, counts, and what was set aside."""
     records = web_of(request).records
     rows = await records.quarantined(50) if caller.may("operate") else []
-    return page(request, "health", caller, here="health", rows=rows, aside=await records.quarantine_counts())
+    reached = sorted(await records.reaches(), key=lambda r: (r.works, r.recipient, r.channel))
+    names = await names_of(records, [r.recipient for r in reached])
+    return page(
+        request, "health", caller, here="health", rows=rows, aside=await records.quarantine_counts(), reached=reached,
+        names=names,
+    )  # fmt: skip
 
 
 @router.get("/live/{part}")

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from mimamori.model.alert import AlertEvent
-from mimamori.model.notice import NoticeState
+from mimamori.model.notice import NoticeState, Reach
 from mimamori.model.readings import Rejected
 from mimamori.store.records import Absence, Access, Device, Resident, Role, Session, Staff
 
@@ -34,6 +34,8 @@ class Records(Protocol):
     async def alert_events(self, *, alert: str) -> Sequence[AlertEvent]: ...
 
     async def notices(self, *, alert: str | None = None, limit: int = 200) -> Sequence[NoticeState]: ...
+
+    async def reaches(self) -> Sequence[Reach]: ...
 
     async def residents(self) -> Sequence[Resident]: ...
 

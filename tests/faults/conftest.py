@@ -35,7 +35,7 @@ def wait_for(true: Callable[[], bool], within: float = 60.0, what: str = "") -> 
     end = time.monotonic() + within
     while not true():
         assert time.monotonic() < end, f"not within {within} s: {what}"
-        time.sleep(0.05)
+        time.sleep(0.05)  # the condition lies in another process, which tells nobody
 
 
 class Mosquitto:

@@ -135,18 +135,24 @@ async def rounds(count: int, seed: int, folder: Path) -> dict[str, Any]:
         maker.stdin.write((json.dumps({**order, "number": number, "drain": drain}) + "\n").encode())  # type: ignore[union-attr]
         return int(await maker.stdout.readline())  # type: ignore[union-attr]
 
+    async def taken_or_ended(messages: int, ended: asyncio.Task[bytes]) -> None:
+        while len(standin.messages) < messages and not ended.done():  # noqa: ASYNC110 - told by another process
+            await asyncio.sleep(0.001)
+        await asyncio.wait([ended], timeout=rng.uniform(0, 0.01))
+
     began, killed, cuts = stopwatch(), 0, 0
     for number in range(count):
         child = await start(number, drain=False)
         ended = asyncio.create_task(maker.stdout.readline())
         what = rng.choice(["kill", "cut", "both"], p=[0.5, 0.2, 0.3])
-        waits = rng.uniform(0.1, 0.45, 2)  # opening the ledger takes about a tenth of a second
+        # By messages, not by the clock, so that a fast or a slow machine is struck in the midst of sending as well.
+        strikes = len(standin.messages) + rng.integers(0, EACH, 2)
         if what != "kill":
-            await asyncio.wait([ended], timeout=waits[0])
+            await taken_or_ended(int(strikes[0]), ended)
             await cable.cut(rng.uniform(0.01, 0.2))
             cuts += 1
         if what != "cut":
-            await asyncio.wait([ended], timeout=waits[1])
+            await taken_or_ended(int(strikes[1]), ended)
             if not ended.done():
                 with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
                     os.kill(child, signal.SIGKILL)

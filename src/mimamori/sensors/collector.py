@@ -92,7 +92,7 @@ class _Link:
 
     def drop(self) -> None:
         """Closes without a word, so that no will of ours and no session end is told."""
-        if self.transport is not None:
+        if self.alive and self.transport is not None:
             self.transport.abort()
 
 
@@ -158,7 +158,6 @@ class Collector:
                 if link.transport is not None:
                     link.transport.write(b"\xe0\x00")  # DISCONNECT, the same in MQTT 3.1.1 and 5
                     await link.lost.wait()
-                await link.client.disconnect()
         link.drop()
 
     @property

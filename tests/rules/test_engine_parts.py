@@ -109,6 +109,7 @@ class TestSpec:
             (BAND | {"condition": BAND["condition"] | {"kind": "bend"}}, "condition", "correct the value"),
             (BAND | {"condition": BAND["condition"] | {"hold": 5}}, "hold", 'such as "35m"'),
             (BAND | {"condition": BAND["condition"] | {"hold": "9m"}}, "condition", "hold must be at most out_of"),
+            (BAND | {"condition": BAND["condition"] | {"hold": "20s"}}, "condition", "at least 1m"),
             (BAND | {"condition": without(without(BAND["condition"], "low"), "high")}, "condition", "add one, such as"),
             (BAND | {"condition": BAND["condition"] | {"metric": "pulse"}}, "metric", "use a metric of"),
             (BAND | {"condition": BAND["condition"] | {"holdd": "5m"}}, "holdd", "did you mean hold?"),

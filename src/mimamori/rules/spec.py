@@ -80,7 +80,7 @@ class Band(Content):
             msg = "has neither low nor high limits; add one, such as low = { high = 40 }"
             raise ValueError(msg)
         if not MINUTE <= self.hold <= self.out_of <= 32 * MINUTE:
-            msg = 'hold must be 1m to out_of, and out_of at most 32m; write hold = "5m", out_of = "6m"'
+            msg = 'hold must be at most out_of, at least 1m, out_of at most 32m; write hold = "5m", out_of = "6m"'
             raise ValueError(msg)
         return self
 

@@ -217,3 +217,29 @@ class TestIdle:
         saved["engine"] = saved["engine"] + np.array([1, 0, 0, 0])
         with pytest.raises(ValueError, match="does not fit"):
             Engine(homes, RULES, METRICS, ZONE).restore(saved)
+
+
+class TestFold:
+    @pytest.mark.parametrize(("home", "device"), [(1, 0), (0, 1), (-1, 0), (0, -1)])
+    def test_a_reading_of_nobody_known_is_refused_before_it_can_write_beside_the_columns(
+        self, home: int, device: int
+    ) -> None:
+        homes = Homes()
+        homes.add_device("a", "bed")
+        engine = Engine(homes, RULES, METRICS, ZONE)
+        batch = reading_batch([(home, device, METRICS.index("in_bed"), 1.0, T0, T0, 0)])
+        with pytest.raises(IndexError, match="not among the 1 and 1 known"):
+            engine.step(batch, T0 + MINUTE)
+
+    def test_a_thousand_readings_of_one_home_in_one_cell_come_in_the_order_of_their_time(self) -> None:
+        homes, rng = Homes(), np.random.default_rng(1)
+        homes.add_device("a", "bed")
+        taken = T0 + rng.permutation(1000) * 1_000_000
+        kinds = [METRICS.index(m) for m in ("heart_rate", "respiration_rate", "in_bed")]
+        rows = [(0, 0, kinds[i % 3], float(i), int(t), T0 + 1, 0) for i, t in enumerate(taken)]
+        engine = Engine(homes, RULES, METRICS, ZONE)
+        engine.step(reading_batch(rows), T0 + MINUTE)
+        for k, metric in enumerate(kinds):
+            mine = [(t, v) for _, _, m, v, t, _, _ in rows if m == metric]
+            assert engine.view("value")[metric, 0] == max(mine)[1], k
+            assert engine.view("taken")[metric, 0] == max(mine)[0]

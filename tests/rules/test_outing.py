@@ -65,8 +65,8 @@ def outings(homes: list[list[Event]]) -> list[list[bool]]:
     found: list[list[bool]] = [[] for _ in homes]
     for n in range(1 + max(t for events in homes for t, _ in events) // 10):
         at = START + (n + 1) * CELL
-        cell = [(h, device, metric, 1.0, t, t, 0) for t, h, device, metric in rows if at - CELL <= t < at]
-        latest.apply(reading_batch(cell).canonical(), at)
+        cell = [(h, device, metric, 1.0, t, t + 1, 0) for t, h, device, metric in rows if at - CELL <= t < at]
+        latest.apply(reading_batch(cell).canonical())
         for mine, out in zip(found, columns["out"].tolist(), strict=True):
             mine.append(out)
     return found

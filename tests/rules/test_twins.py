@@ -15,6 +15,7 @@ from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch, reading_batch
 from mimamori.model.times import HOUR, MINUTE, SECOND, parse_instant, zone_table
 from mimamori.rules import away as away_module
+from mimamori.rules import fold as fold_module
 from mimamori.rules import latest as latest_module
 from mimamori.rules.engine import Engine
 from mimamori.rules.spec import Away, Band, Rule, Silent, read_rules
@@ -328,7 +329,7 @@ class SilentTwin:
         self.beats |= any(r.metric == "heartbeat" for r in living)
         if self.heard is not None and not (self.silent and self.beats):
             pause = living[0].at - self.heard
-            self.period = max(pause, self.period - int(pause * latest_module.PERIOD_FADES))
+            self.period = max(pause, self.period - int(pause * fold_module.PERIOD_FADES))
         self.heard = living[0].at
 
 

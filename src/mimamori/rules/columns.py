@@ -46,6 +46,10 @@ class Columns:
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self._live[name]
 
+    def whole(self, name: str) -> NDArray[Any]:
+        """The array with its spare capacity, contiguous: for compiled loops, which index rows and never count them."""
+        return self._whole[name]
+
     def fit(self, *, homes: int, devices: int) -> None:
         """Make room for that many rows; new rows hold their fill values. Never shrinks."""
         wanted = {"home": homes, "device": devices}

@@ -93,15 +93,13 @@ class Engine:
             waiting, cells = waiting.take(order), cells[order]
         if self._evaluated == NEVER and len(cells):
             self._evaluated = (int(cells[0]) - 1) // GRID * GRID
-        ends = np.flatnonzero(np.diff(cells, append=np.int64(2**62))) + 1
+        whole = int(np.searchsorted(cells, now))  # the cell that `now` lies in may still bring more
         begin = 0
-        for end in ends.tolist():
-            at = int(cells[begin])
-            if at >= now:  # this cell may still bring more
-                break
-            found += self._evaluate_before(at)
-            self._latest.apply(waiting.take(slice(begin, end)), at)
-            begin = end
+        for end in [*(np.flatnonzero(np.diff(-(-cells[:whole] // GRID))) + 1).tolist(), whole]:
+            if end > begin:
+                found += self._evaluate_before(int(cells[begin]))
+                self._latest.apply(waiting.take(slice(begin, end)))
+                begin = end
         self._waiting = waiting.take(slice(begin, None))
         if self._evaluated != NEVER:
             found += self._evaluate_before(now)

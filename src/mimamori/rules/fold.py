@@ -1,0 +1,216 @@
+"""The one loop over readings: folds sorted cells into the shared columns, compiled to machine code.
+
+May import numpy, model.times, rules.kernel and rules.order. Reads and writes nothing but the arrays it is given.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimamori.model.times import HOUR, MINUTE, NEVER, SECOND
+from mimamori.rules.kernel import Block, Kinds, Rows, State, compiled
+from mimamori.rules.order import by_household, sort_within
+
+PASSAGE = 10 * MINUTE  # door events closer than this may be one going out or coming in: opened, and closed at last
+SETTLES = 20 * SECOND  # after the door: a swinging door, a draught or a slow sensor is nobody inside
+LONE_WINDOW = HOUR  # two signs of life within it, apart, end an outing; a single one may be a chattering mat
+LONE_APART = 5 * MINUTE
+PERIOD_FADES = 0.02  # a device's longest pause is remembered for fifty times its length
+NOTHING, DOOR, MOVEMENT, STATE, INSTANT = range(5)  # what makes a reading of a metric a sure sign of life
+
+PART = 4096  # readings folded in at a time, of whole households: what stays in the processor's cache
+
+# Arrays are local names in the loops: taking one out of a tuple counts references, which costs more than the work.
+
+
+@compiled
+def fold(block: Block, ends: Rows, at: NDArray[np.int64], kinds: Kinds, state: State) -> None:
+    """Fold cells in, one after the other. Rows must lie within the columns: nothing here checks them.
+
+    ends, at: (cells,), the row where each cell ends, and its end in ns.
+    """
+    begin, homes = 0, block.home.max() + 1
+    for cell in range(len(ends)):
+        rows = by_household(block, begin, ends[cell], homes)
+        first, last = 0, 0
+        while first < len(rows):
+            last = min(first + PART, len(rows))
+            while last < len(rows) and block.home[rows[last]] == block.home[rows[last - 1]]:
+                last += 1
+            _fold_part(rows[first:last], block, at[cell], kinds, state)
+            first = last
+        begin = ends[cell]
+
+
+@compiled
+def _fold_part(rows: Rows, block: Block, at: int, kinds: Kinds, state: State) -> None:
+    sort_within(rows, block)
+    told = Block(block.home[rows], block.device[rows], block.metric[rows], block.value[rows], block.taken[rows])
+    _speak(told, kinds, state)
+    _hear(told, kinds, state, at)
+    signs = _signs(told, kinds, state)
+    _keep(told, kinds, state)
+    _draw(told, kinds, state)
+    if len(signs):
+        _live(signs, told, kinds, state)
+
+
+@compiled
+def _speak(told: Block, kinds: Kinds, state: State) -> None:
+    """Whoever speaks is not offline, unless the broker's will is among the words of this cell."""
+    device, metric, value, home = told.device, told.metric, told.value, told.home
+    fresh, spoke, offline, beats = state.fresh, state.spoke, state.offline, state.beats
+    heartbeats = False
+    for i in range(len(told.home)):
+        fresh[home[i]] = True
+        spoke[device[i]] = True
+        offline[device[i]] = False
+        heartbeats = heartbeats or metric[i] == kinds.alive
+    if not heartbeats:
+        return
+    for i in range(len(told.home)):
+        if metric[i] == kinds.alive:
+            if value[i] == 0:
+                offline[device[i]] = True
+            else:
+                beats[device[i]] = True
+
+
+@compiled
+def _hear(told: Block, kinds: Kinds, state: State, at: int) -> None:
+    """A device with a heartbeat is judged by its beats: its other messages say that it lives, not how often."""
+    device, metric, value, alive = told.device, told.metric, told.value, kinds.alive
+    heard, period, silent, beats = state.heard, state.period, state.silent, state.beats
+    for i in range(len(told.home)):
+        who = device[i]
+        before = heard[who]
+        if before == at or (metric[i] == alive and value[i] == 0):  # heard in this cell before, or its will
+            continue
+        if before != NEVER and not (silent[who] and beats[who]):
+            pause = at - before
+            period[who] = max(pause, period[who] - np.int64(pause * PERIOD_FADES))
+        heard[who] = at
+
+
+@compiled
+def _signs(told: Block, kinds: Kinds, state: State) -> Rows:
+    """Which rows are a sure sign of life. A state is one when it differs from the one of the cell before."""
+    home, device, metric, value, taken = told.home, told.device, told.metric, told.value, told.taken
+    sign, channels, movement_from = kinds.sign, kinds.channel, kinds.movement_from
+    has, channel, moved, last, seen, old = (
+        state.has, state.channel, state.moved, state.last_sign, state.signs, state.value,
+    )  # fmt: skip
+    found, n = np.empty(len(told.home), np.intp), 0
+    for i in range(len(told.home)):
+        h, m = home[i], metric[i]
+        if channels[m] < 0:
+            continue
+        has[channels[m], h] = True
+        channel[device[i]] = channels[m]
+        alive = sign[m] == DOOR or (sign[m] == INSTANT and value[i] > 0)
+        if sign[m] == MOVEMENT and value[i] >= movement_from:
+            alive = True
+            moved[h] = max(moved[h], taken[i])
+        elif sign[m] == STATE:
+            alive = not np.isnan(old[m, h]) and value[i] != old[m, h]
+        if alive:
+            seen[channels[m], h] = True
+            last[h] = max(last[h], taken[i])
+            found[n] = i
+            n += 1
+    return found[:n]
+
+
+@compiled
+def _keep(told: Block, kinds: Kinds, state: State) -> None:
+    """The newest value of each household, and the sums of the minute. Rows come in order of time."""
+    home, metric, value, taken, level = told.home, told.metric, told.value, told.taken, kinds.level
+    newest, newest_at, count, total = state.value, state.taken, state.counted, state.sum
+    for i in range(len(told.home)):
+        h, m = home[i], metric[i]
+        newest[m, h] = value[i]
+        newest_at[m, h] = max(newest_at[m, h], taken[i])
+        count[m, h] += 1
+        if level[m]:
+            total[m, h] += value[i]
+
+
+@compiled
+def _draw(told: Block, kinds: Kinds, state: State) -> None:
+    """Power of the half hour by device; a register tells its mean since its value of at least a minute before.
+
+    A register that falls was reset, and tells nothing.
+    """
+    device, metric, value, taken = told.device, told.metric, told.value, told.taken
+    watts, n, register, register_at = state.watts_sum, state.watts_n, state.register, state.register_at
+    for i in range(len(told.home)):
+        d = device[i]
+        if metric[i] == kinds.power:
+            watts[d] += value[i]
+            n[d] += 1
+        elif metric[i] == kinds.energy:
+            if register_at[d] != NEVER and value[i] >= register[d]:
+                span = taken[i] - register_at[d]
+                if span < MINUTE:
+                    continue
+                watts[d] += (value[i] - register[d]) * (HOUR / span)
+                n[d] += 1
+            register[d] = value[i]
+            register_at[d] = taken[i]
+
+
+@compiled
+def _live(signs: Rows, told: Block, kinds: Kinds, state: State) -> None:
+    """Sure signs of life of one cell, by household and metric; the door before all others."""
+    home, taken, metric, out, last_door = told.home, told.taken, told.metric, state.out, state.last_door
+    inside, found = np.empty(len(signs), np.intp), 0
+    for part, i in enumerate(signs):
+        last = part + 1 == len(signs) or home[signs[part + 1]] != home[i] or metric[signs[part + 1]] != metric[i]
+        if last and kinds.sign[metric[i]] == DOOR:
+            _pass(state, home[i], taken[i])
+    for i in signs:
+        h = home[i]
+        if out[h] and kinds.sign[metric[i]] != DOOR and (last_door[h] == NEVER or taken[i] > last_door[h] + SETTLES):
+            inside[found] = i
+            found += 1
+    inside = inside[:found]
+    begin = 0
+    for end in range(1, found + 1):
+        if end == found or home[inside[end]] != home[inside[begin]]:
+            _come_back(told, state, inside[begin:end])
+            begin = end
+
+
+@compiled
+def _pass(state: State, home: int, taken: int) -> None:
+    """Somebody went through the door: whoever was in is out, and whoever was out may have come home."""
+    before = state.last_door[home]
+    if before == NEVER or taken - before >= PASSAGE:
+        state.arrived[home] = state.out[home] and not state.arrived[home]
+    state.last_door[home] = max(before, taken)
+    state.out[home] = True
+    state.lone[home] = NEVER
+
+
+@compiled
+def _come_back(told: Block, state: State, signs: Rows) -> None:
+    """End an outing: one sign if the door has just ended it, else signs of two devices or five minutes apart.
+
+    signs: rows of `told`, of one household.
+    """
+    home = told.home[signs[0]]
+    newest, lowest, highest = NEVER, told.device[signs[0]], told.device[signs[0]]
+    for i in signs:
+        newest = max(newest, told.taken[i])
+        lowest, highest = min(lowest, told.device[i]), max(highest, told.device[i])
+    lone = state.lone[home]
+    known = lone != NEVER and newest - lone <= LONE_WINDOW
+    back = state.arrived[home] or lowest != highest
+    if known:
+        back = back or state.inside[highest] != lone or newest - lone >= LONE_APART
+    if back:
+        state.out[home] = False
+    elif not known:
+        state.lone[home] = newest
+        state.inside[highest] = newest

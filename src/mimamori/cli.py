@@ -18,6 +18,7 @@ import click
 
 import mimamori
 from mimamori import bench as engine_bench
+from mimamori import evaluate as scoring
 from mimamori.app import serve, stop_on_signals
 from mimamori.backup import back_up
 from mimamori.backup import restore as restore_backup
@@ -25,7 +26,7 @@ from mimamori.check import check_examples
 from mimamori.demo import DemoOptions, run_demo
 from mimamori.figures import as_json, as_table, read_load
 from mimamori.ingest import measure, told
-from mimamori.model.times import parse_duration, parse_instant
+from mimamori.model.times import DAY, parse_duration, parse_instant
 from mimamori.register import device, resident, user
 from mimamori.replay import replay as replay_file
 from mimamori.replay import write_lines
@@ -165,6 +166,26 @@ def replay(file: Path, alerts: Path, site: Path | None) -> None:
             f"{result.readings} readings of {result.households} households, {result.set_aside} rows set aside; "
             f"alerts: {told}"
         )
+
+
+@main.command("evaluate")
+@click.argument("file", type=_EXISTING)
+@click.option("--truth", required=True, type=_EXISTING, help="What befell whom (CSV: household,kind,start,end).")
+@click.option("--learn-days", default=14.0, show_default=True, type=click.FloatRange(0),
+              help="Alerts in them are not false.")  # fmt: skip
+@click.option("--json", "json_wanted", is_flag=True, help="As JSON instead of tables.")
+@_site_option
+def evaluate_command(file: Path, truth: Path, learn_days: float, json_wanted: bool, site: Path | None) -> None:  # noqa: FBT001
+    """Replay a reading FILE and score its alerts: sensitivity, delay, false alarms per 30 household-days, per rule."""
+    with _plainly():
+        loaded, events = _load(site), scoring.read_truth(truth)
+        result = replay_file(file, loaded)
+        if result.begins is None or result.ends is None:
+            msg = f"{file.name} holds no reading that could be used"
+            raise ValueError(msg)
+        span = {"begins": result.begins, "ends": result.ends}
+        made = scoring.evaluate(result.lines, events, households=result.households, learn=int(learn_days * DAY), **span)
+        click.echo(scoring.as_json(made, zone=loaded.zone.name, **span) if json_wanted else scoring.as_table(made))
 
 
 @main.command()

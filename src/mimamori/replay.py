@@ -36,6 +36,8 @@ class Replayed:
 
     readings: int = 0
     households: int = 0
+    begins: int | None = None  # ns, first and last reading; None for a file without any
+    ends: int | None = None
     set_aside: int = 0
     rejected: list[Rejected] = field(default_factory=list)
     alerts: Counter[str] = field(default_factory=Counter)
@@ -63,6 +65,7 @@ def replay(path: Path, site: Site, *, keep_events: bool = False) -> Replayed:
     with progress("replay", path.stat().st_size, "B") as bar:
         step_through(source, engine, take, bar.update)
     result.readings, result.set_aside = source.readings, source.set_aside
+    result.begins, result.ends = source.begins, source.ends
     result.households, result.rejected = len(homes), source.rejected
     result.lines = episodes.lines()
     result.alerts.update(entry["rule"] for entry in result.lines)

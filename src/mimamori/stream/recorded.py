@@ -38,6 +38,8 @@ class RecordedFile:
     readings: int = 0
     set_aside: int = 0
     bytes_read: int = 0
+    begins: int | None = None  # ns, first and last reading so far
+    ends: int | None = None
     _line: int = 2  # physical line of the next row
     _odd: list[int] = field(default_factory=list)  # physical lines of rows of another width, not yet passed
 
@@ -51,7 +53,8 @@ class RecordedFile:
             if batch.got[0] < newest or (np.diff(batch.got) < 0).any():
                 msg = f"{self.path.name}: not sorted by time near line {self._line}; sort the rows by their time column"
                 raise ValueError(msg)
-            newest = int(batch.got[-1])
+            newest = self.ends = int(batch.got[-1])
+            self.begins = int(batch.got[0]) if self.begins is None else self.begins
             self.readings += len(batch)
             yield batch
 

@@ -1,0 +1,131 @@
+"""Scoring alerts against the truth: by hand-made alerts with figures worked out on paper, and as a command."""
+
+from __future__ import annotations
+
+import json
+from math import log
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from mimamori.cli import main
+from mimamori.evaluate import Evaluation, as_table, evaluate, garwood, read_truth, wilson
+from mimamori.model.times import DAY, HOUR, iso, parse_instant
+from mimamori.simulator.truth import TruthEvent
+
+T0 = parse_instant("2026-01-01T00:00:00+09:00")
+
+
+def alert(
+    household: str, rule: str, opened: float, resolved: float | None = None, category: str = "resident"
+) -> dict[str, Any]:
+    """An alert line; opened and resolved in hours after T0."""
+    return {
+        "household": household, "rule": rule, "category": category, "opened": iso(T0 + int(opened * HOUR)),
+        "resolved": None if resolved is None else iso(T0 + int(resolved * HOUR)),
+    }  # fmt: skip
+
+
+def event(household: str, kind: str, start: float, end: float) -> TruthEvent:
+    return TruthEvent(household=household, kind=kind, start=T0 + int(start * HOUR), end=T0 + int(end * HOUR))
+
+
+def score(lines: list[dict[str, Any]], truth: list[TruthEvent], days: int = 30, learn: int = 10) -> Evaluation:
+    return evaluate(lines, truth, households=2, begins=T0, ends=T0 + days * DAY, learn=learn * DAY)
+
+
+class TestScore:
+    def test_delay_is_to_the_first_right_alert_and_a_missed_event_counts_its_whole_length(self) -> None:
+        truth = [event("a", "collapse", 300, 320), event("b", "collapse", 400, 412)]
+        lines = [alert("a", "heart-rate", 301), alert("a", "inactivity-cap", 304), alert("a", "inactivity", 303)]
+        (found,) = score(lines, truth).kinds
+        assert (found.events, found.found, found.sensitivity) == (2, 1, 0.5)
+        assert found.delay_hours == {"median": 7.5, "mean": 7.5, "p90": pytest.approx(11.1), "max": 12.0}
+
+    def test_already_in_alarm_is_left_out_and_an_alert_after_the_end_finds_nothing(self) -> None:
+        truth = [event("a", "collapse", 300, 320), event("b", "no-breathing", 300, 301)]
+        lines = [alert("a", "inactivity", 290, 310), alert("b", "no-breathing", 301.5)]
+        made = score(lines, truth)
+        assert [(k.kind, k.events, k.found, k.already_in_alarm) for k in made.kinds] == [
+            ("collapse", 0, 0, 1), ("no-breathing", 1, 0, 0),
+        ]  # fmt: skip
+        assert (made.emergencies.events, made.emergencies.sensitivity) == (1, 0.0)
+
+    @pytest.mark.parametrize(
+        ("kind", "category", "hour", "false"),
+        [
+            pytest.param("outing", "resident", 305, 1, id="ordinary life excuses nothing about the resident"),
+            pytest.param("wifi-out", "resident", 305, 1, id="nor does a fault"),
+            pytest.param("wifi-out", "technical", 305, 0, id="which a technical alert rightly tells of"),
+            pytest.param("collapse", "resident", 305, 0, id="an emergency excuses every alert"),
+            pytest.param("collapse", "resident", 320.5, 0, id="until an hour after it"),
+            pytest.param("collapse", "resident", 322, 1, id="and no longer"),
+            pytest.param("collapse", "resident", 200, 0, id="nothing is false while habits are learned"),
+        ],
+    )
+    def test_what_excuses_an_alert(self, kind: str, category: str, hour: float, false: int) -> None:
+        made = score([alert("a", "bed-exit", hour, category=category)], [event("a", kind, 300, 320)])
+        (told,) = made.rules
+        assert (told.alerts, told.false, made.household_days) == (1, false, 40.0)
+        assert told.false_per_30_days == 30 * false / 40
+        assert made.resident.false == (false if category == "resident" else 0)
+
+    def test_rows_of_watch_alone_say_where_alerts_are_false_and_for_how_many_days(self) -> None:
+        truth = [event("a", "watch", 24, 24 * 16), event("copy", "collapse", 100, 120)]
+        lines = [alert("a", "inactivity", 23), alert("a", "inactivity", 30), alert("copy", "inactivity", 50, 60)]
+        made = score(lines, truth)
+        assert (made.household_days, made.resident.false) == (15.0, 1)
+        assert made.resident.false_per_30_days == 2.0
+
+    def test_intervals_hold_the_values_of_the_tables(self) -> None:
+        assert garwood(0) == (0.0, pytest.approx(-log(0.025)))
+        assert garwood(10) == (pytest.approx(4.795, abs=1e-3), pytest.approx(18.390, abs=1e-3))
+        assert wilson(10, 10) == (pytest.approx(0.7225, abs=1e-4), 1.0)
+        assert wilson(5, 10) == (pytest.approx(0.2366, abs=1e-4), pytest.approx(0.7634, abs=1e-4))
+
+    def test_the_table_tells_kinds_rules_and_what_it_does_not_know(self) -> None:
+        text = as_table(score([alert("a", "inactivity", 303)], [event("a", "slipped", 300, 320)]))
+        assert "slipped" in text
+        assert "1/1" in text
+        assert "taken for emergencies of inactivity: slipped (1)" in text
+
+
+class TestTruthFile:
+    def test_every_bad_row_is_named_with_its_line(self, tmp_path: Path) -> None:
+        file = tmp_path / "truth.csv"
+        file.write_text(
+            "household,kind,start,end\na,collapse,yesterday,2026-01-01T00:00:00+09:00\n"
+            "a,collapse,2026-01-02T00:00:00+09:00,2026-01-01T00:00:00+09:00\n",
+            encoding="utf-8",
+        )
+        with pytest.raises(ValueError, match=r"(?s)truth.csv:2: .*truth.csv:3: ends before it starts"):
+            read_truth(file)
+
+    def test_another_file_is_refused_with_the_line_that_is_wanted(self, tmp_path: Path) -> None:
+        file = tmp_path / "x.csv"
+        file.write_text("time,value\n", encoding="utf-8")
+        with pytest.raises(ValueError, match="no column household, kind, start, end; the first line must be"):
+            read_truth(file)
+
+
+class TestCommand:
+    def test_a_simulated_month_is_scored_and_counts_as_replay_does(self, tmp_path: Path) -> None:
+        run, out, truth, lines = CliRunner(), tmp_path / "r.parquet", tmp_path / "t.csv", tmp_path / "a.jsonl"
+        made = ["simulate", "--households", "3", "--days", "5", "--bed-every", "60s", "--seed", "3"]
+        assert run.invoke(main, [*made, "--out", str(out), "--truth", str(truth)]).exit_code == 0
+        assert run.invoke(main, ["replay", str(out), "--alerts", str(lines)]).exit_code == 0
+        done = run.invoke(main, ["evaluate", str(out), "--truth", str(truth), "--learn-days", "2", "--json"])
+        assert done.exit_code == 0, done.output
+        told = json.loads(done.stdout[done.stdout.index("{\n") :])
+        written = [json.loads(line)["rule"] for line in lines.read_text(encoding="utf-8").splitlines()]
+        assert {r["rule"]: r["alerts"] for r in told["rules"]} == {rule: written.count(rule) for rule in written}
+        assert told["households"] == 3
+        assert told["household_days"] == pytest.approx(9, abs=0.1)
+
+    def test_a_truth_that_is_none_ends_with_status_one_and_its_mend(self, tmp_path: Path) -> None:
+        bad = tmp_path / "t.csv"
+        bad.write_text("a,b\n", encoding="utf-8")
+        done = CliRunner().invoke(main, ["evaluate", str(bad), "--truth", str(bad)])
+        assert (done.exit_code, "the first line must be" in done.output) == (1, True)

@@ -30,6 +30,7 @@ from mimamori.loop import ROWS, Loop, take_rows
 from mimamori.model.homes import Homes
 from mimamori.model.times import DAY, HOUR, NEVER
 from mimamori.notify.outbox import Outbox
+from mimamori.retention import Kept, look_after
 from mimamori.rules.engine import FORMAT, Engine
 from mimamori.sensors.collector import Collector
 from mimamori.sensors.decode import Decoder
@@ -121,10 +122,17 @@ async def serve(
         tasks = [asyncio.create_task(loop.send(stop), name="outbox")]
         if with_loop is not None:
             tasks.append(asyncio.create_task(_ends_with(with_loop(loop), stop), name="beside"))
-        entries = keep_up(
-            loop, ledger, stop, places=places, phones=homes_with_phone, asks=answerable(settings)
-        )  # fmt: skip
-        tasks.append(asyncio.create_task(entries, name="entries"))
+        beside = {
+            "entries": keep_up(loop, ledger, stop, places=places, phones=homes_with_phone, asks=answerable(settings)),
+            "retention": look_after(
+                readings,
+                clock,
+                stop,
+                Kept(readings=settings.keep_readings, figures=settings.keep_figures),
+                NEVER if mark is None else mark.at,
+            ),
+        }
+        tasks += [asyncio.create_task(work, name=name) for name, work in beside.items()]
         running = asyncio.create_task(loop.run(stop), name="loop")
         try:
             await asyncio.wait([running, serving, *tasks[1:]], return_when=asyncio.FIRST_COMPLETED)

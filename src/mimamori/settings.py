@@ -33,6 +33,8 @@ class Settings:
     public_url: str = ""
     email_url: str = field(default="", repr=False)
     other_url: str = field(default="", repr=False)
+    keep_readings: int = 400  # days; 0: for ever
+    keep_figures: int = 1830
 
     @property
     def ledger_url(self) -> str:
@@ -60,7 +62,17 @@ VARIABLES: Mapping[str, str] = {
     "MIMAMORI_PUBLIC_URL": "public_url",
     "MIMAMORI_EMAIL_URL": "email_url",
     "MIMAMORI_OTHER_URL": "other_url",
+    "MIMAMORI_KEEP_READINGS_DAYS": "keep_readings",
+    "MIMAMORI_KEEP_FIGURES_DAYS": "keep_figures",
 }
+
+
+NUMBERS = (
+    ("MIMAMORI_PORT", "port", "8080"),
+    ("MIMAMORI_KEEP_READINGS_DAYS", "keep_readings", "400"),
+    ("MIMAMORI_KEEP_FIGURES_DAYS", "keep_figures", "1830"),
+)
+LEAST_KEPT = 7  # days
 
 
 def read_settings(environment: Mapping[str, str], *, data: Path) -> Settings:
@@ -70,9 +82,26 @@ def read_settings(environment: Mapping[str, str], *, data: Path) -> Settings:
         if environment.get(variable):
             values[name] = environment[variable]
     values["data"] = Path(str(values["data"]))
-    try:
-        values["port"] = int(str(values.get("port", 8080)))
-    except ValueError:
-        msg = f"MIMAMORI_PORT is {values['port']!r}; write a number such as 8080"
-        raise ValueError(msg) from None
-    return Settings(**values)  # type: ignore[arg-type]
+    for variable, name, example in NUMBERS:
+        try:
+            values[name] = int(str(values.get(name, getattr(Settings(data=data), name))))
+        except ValueError:
+            msg = f"{variable} is {values[name]!r}; write a number such as {example}"
+            raise ValueError(msg) from None
+    settings = Settings(**values)  # type: ignore[arg-type]
+    _check_kept(settings)
+    return settings
+
+
+def _check_kept(settings: Settings) -> None:
+    """Figures are made from readings and outlive them; a restart catches up from readings, and needs those of days."""
+    readings, figures = settings.keep_readings, settings.keep_figures
+    if readings < 0 or 0 < readings < LEAST_KEPT:
+        msg = f"MIMAMORI_KEEP_READINGS_DAYS is {readings}; keep them {LEAST_KEPT} days at least, or 0 for ever"
+        raise ValueError(msg)
+    if figures < 0 or (figures and (not readings or figures < readings)):
+        msg = (
+            f"MIMAMORI_KEEP_FIGURES_DAYS is {figures}; figures outlive readings ({readings or 'for ever'}): "
+            "write as many days or more, or 0 for ever"
+        )
+        raise ValueError(msg)

@@ -24,19 +24,21 @@ from mimamori.backup import back_up
 from mimamori.backup import restore as restore_backup
 from mimamori.check import check_examples
 from mimamori.demo import DemoOptions, run_demo
+from mimamori.export import read_alerts
 from mimamori.figures import as_json, as_table, read_load
 from mimamori.ingest import measure, told
-from mimamori.model.times import DAY, parse_duration, parse_instant
+from mimamori.model.times import DAY, NEVER, parse_duration, parse_instant
 from mimamori.register import device, resident, user
 from mimamori.replay import replay as replay_file
 from mimamori.replay import write_lines
-from mimamori.settings import read_settings
+from mimamori.settings import Settings, read_settings
 from mimamori.simulate import publish_days, write_days
 from mimamori.site import Site, SiteError, copy_content, load_site
 from mimamori.stream.clock import Clock, wall
 
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW = click.Path(dir_okay=False, path_type=Path)
+NOT_YET = 2**62  # ns, later than anything
 
 
 def _site_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -252,6 +254,31 @@ def restore(folder: Path, site: Path, data: Path) -> None:
         click.echo(f"restored; start it with: mimamori run --site {site} --data {settings.data}")
 
 
+@main.command("export")
+@click.option("--alerts", required=True, type=_NEW, help="Alert lines (JSON, one a line) are written here.")
+@click.option("--since", help="First moment of opening, ISO 8601 with an offset (default: all).")
+@click.option("--until", help="Moment after the last (default: all).")
+@_site_option
+@_DATA
+def export_command(alerts: Path, since: str | None, until: str | None, site: Path | None, data: Path) -> None:
+    """The alerts of a service, running or not, out of its ledger; times of opening choose them."""
+    with _plainly():
+        settings, zone = _ledger_settings(data), _load(site).zone.name
+        begins, ends = parse_instant(since) if since else NEVER, parse_instant(until) if until else NOT_YET
+        lines = asyncio.run(read_alerts(settings.ledger_url, since=begins, until=ends, zone=zone))
+        with alerts.open("w", encoding="utf-8") as out:
+            out.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in lines)
+        click.echo(f"{len(lines)} alerts in {alerts}")
+
+
+def _ledger_settings(data: Path) -> Settings:
+    settings = read_settings(os.environ, data=data)
+    if not settings.ledger and not (settings.data / "ledger.sqlite").is_file():
+        msg = f"{settings.data} holds no ledger; name the service's data folder with --data"
+        raise ValueError(msg)
+    return settings
+
+
 @main.command("load")
 @_site_option
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path("data"), show_default=True,
@@ -262,10 +289,7 @@ def restore(folder: Path, site: Path, data: Path) -> None:
 def load_command(site: Path | None, data: Path, days: int, until: str | None, json_wanted: bool) -> None:  # noqa: FBT001
     """Alarm load by EEMUA 191 and ISA-18.2: calls per ten minutes and person, floods, top sources, false alarms."""
     with _plainly():
-        settings, zone = read_settings(os.environ, data=data), _load(site).zone.name
-        if not settings.ledger and not (settings.data / "ledger.sqlite").is_file():
-            msg = f"{settings.data} holds no ledger; name the service's data folder with --data"
-            raise ValueError(msg)
+        settings, zone = _ledger_settings(data), _load(site).zone.name
         now = parse_instant(until) if until else wall()
         found = asyncio.run(read_load(settings.ledger_url, days, now))
         click.echo(as_json(found, zone) if json_wanted else as_table(found, zone))

@@ -28,6 +28,7 @@ from mimamori.export import read_alerts
 from mimamori.figures import as_json, as_table, read_load
 from mimamori.ingest import measure, told
 from mimamori.model.times import DAY, NEVER, parse_duration, parse_instant
+from mimamori.on_duty import look_up, read_staff
 from mimamori.register import device, resident, user
 from mimamori.replay import replay as replay_file
 from mimamori.replay import write_lines
@@ -277,6 +278,20 @@ def _ledger_settings(data: Path) -> Settings:
         msg = f"{settings.data} holds no ledger; name the service's data folder with --data"
         raise ValueError(msg)
     return settings
+
+
+@main.command("roster")
+@click.option("--days", default=14, show_default=True, type=click.IntRange(1, 366))
+@_site_option
+@_DATA
+def roster_command(days: int, site: Path | None, data: Path) -> None:
+    """Who is on duty in the next days. Exit status 1 if a call would reach nobody at some time."""
+    with _plainly():
+        loaded, settings = _load(site), _ledger_settings(data)
+        staff = asyncio.run(read_staff(settings.ledger_url))
+        told, holes = look_up(loaded.alerts.roster, staff, wall(), days)
+        click.echo(told)
+    raise SystemExit(1 if holes else 0)
 
 
 @main.command("load")

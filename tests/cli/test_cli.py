@@ -19,8 +19,8 @@ from click.testing import CliRunner
 
 from mimamori.cli import main
 
-COMMANDS = ("demo", "run", "init", "check", "simulate", "replay", "evaluate", "export", "backup", "restore", "load",
-            "bench")  # fmt: skip
+COMMANDS = ("demo", "run", "init", "check", "simulate", "replay", "evaluate", "export", "roster", "backup", "restore",
+            "load", "bench")  # fmt: skip
 CHECKOUT = Path(__file__).parents[2]
 LINE = {"id", "household", "rule", "category", "priority", "opened", "resolved", "why", "evidence"}
 HEADER = "time,household,device,metric,value\n"

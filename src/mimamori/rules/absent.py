@@ -94,10 +94,10 @@ class AbsentDetector:
         return limit
 
     def _last_signs(self, rows: NDArray[np.intp]) -> Nanos:
-        """(n,) ns: last heartbeat, breath or movement told; NEVER if none."""
+        """(n,) ns: last heartbeat, breath or stirring told; NEVER if none."""
         c = self._columns
         taken = c["taken"]
-        last: Nanos = np.maximum(np.maximum(taken[self._heart][rows], taken[self._breath][rows]), c["moved"][rows])
+        last: Nanos = np.maximum(np.maximum(taken[self._heart][rows], taken[self._breath][rows]), c["stirred"][rows])
         return last
 
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
 """No sign of life: evidence summed against this household's own habit, and the hard caps behind it.
 
 May import model and rules. Every five minutes each quiet household gains -log(1 - hazard) nats, split among its kinds
-of sensor; every half hour the level of its power adds its own log-likelihood ratio, which may be negative; the sum
-never falls below zero, and a sure sign of life takes it there.
+of sensor, unless the bed tells that somebody lies in it and breathes; every half hour the level of its power adds its
+own log-likelihood ratio, which may be negative; the sum never falls below zero, and a sure sign of life takes it there.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ class EvidenceDetector:
             false_alarm_every=condition.one_false_alarm_in,
             forget_after=condition.forget_after,
         )
+        self._bed = shared.metrics.index("in_bed")
+        self._body = [shared.metrics.index(m) for m in ("heart_rate", "respiration_rate")]
         # Who is silent seldom changes: worked out from the columns when it does, not state.
         nobody = np.zeros(0, bool)
         self._asked: tuple[NDArray[Any], ...] = (nobody, nobody, nobody)
@@ -89,9 +91,10 @@ class EvidenceDetector:
         working = self._working(has)
         known = np.maximum.reduce(working) > 0
         self._begin(known & (self._columns[f"{self._rule.name}.first_seen"] == NEVER), at)
-        in_all_along = ~c["out"] & ~self._columns[f"{self._rule.name}.was_out"]
+        abed = self._abed(at)
+        in_all_along = ~c["out"] & ~self._columns[f"{self._rule.name}.was_out"] & ~abed
         if by_events.any():
-            self._take_events(working, known & by_events, at, slot)
+            self._take_events(working, known & by_events, abed, at, slot)
         if closes:
             self._take_power(in_all_along & (working[POWER] > 0), at, slot)
         self._latest.begin_evidence_cell()
@@ -111,17 +114,29 @@ class EvidenceDetector:
         out: NDArray[np.bool_] = np.logical_or.reduce(has)
         return out
 
-    def _take_events(self, working: NDArray[np.float64], known: NDArray[np.bool_], at: int, slot: int) -> None:
+    def _abed(self, at: int) -> NDArray[np.bool_]:
+        """(n,) bool: in bed, and pulse or breath was told in this cell, and the body stirred.
+
+        Then nothing is missing: whoever lies longer than usual is the business of the rules about rising.
+        """
+        c = self._columns
+        told = np.logical_or.reduce(c["taken"][self._body] > at - CELL)
+        abed: NDArray[np.bool_] = told & (c["stirred"] > at - CELL) & (c["value"][self._bed] > 0)
+        return abed
+
+    def _take_events(
+        self, working: NDArray[np.float64], known: NDArray[np.bool_], abed: NDArray[np.bool_], at: int, slot: int
+    ) -> None:
         """Five minutes with or without a sign of life, for households in `known` (n,) bool."""
         c, name = self._columns, self._rule.name
         has = c["has"] & self._uses
         has[POWER] = False
         signs = c["signs"] & self._uses
         sign = signs.any(0)
-        home = known & ~c["out"] & ~c[f"{name}.was_out"]
+        home = known & ~c["out"] & ~c[f"{name}.was_out"] & ~abed
         run, firing = c[f"{name}.run"], c[f"{name}.firing"]
         hazard, base = self._habit.hazards(slot=slot, run=run, has=has)
-        watched = known & ~c[f"{name}.was_out"] & (sign | ~c["out"])
+        watched = known & ~c[f"{name}.was_out"] & ~abed & (sign | ~c["out"])
         self._habit.learn(slot=slot, run=run, base=base, hazard=hazard, signs=signs, rows=watched & ~firing)
         self._habit.end_spells(np.flatnonzero((sign | c["out"]) & (run >= 1)))
         self._add(hazard * working, home & ~sign & (run >= 1), slot)

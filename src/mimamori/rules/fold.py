@@ -105,9 +105,10 @@ def _hear(told: Block, kinds: Kinds, state: State, at: int) -> None:
 def _signs(told: Block, kinds: Kinds, state: State) -> Rows:
     """Which rows are a sure sign of life. A state is one when it differs from the one of the cell before."""
     home, device, metric, value, taken = told.home, told.device, told.metric, told.value, told.taken
-    sign, channels, movement_from = kinds.sign, kinds.channel, kinds.movement_from
-    has, channel, moved, last, seen, old = (
-        state.has, state.channel, state.moved, state.last_sign, state.signs, state.value,
+    sign, channels = kinds.sign, kinds.channel
+    movement_from, stir_from = kinds.movement_from, kinds.stir_from
+    has, channel, moved, stirred, last, seen, old = (
+        state.has, state.channel, state.moved, state.stirred, state.last_sign, state.signs, state.value,
     )  # fmt: skip
     found, n = np.empty(len(told.home), np.intp), 0
     for i in range(len(told.home)):
@@ -117,9 +118,11 @@ def _signs(told: Block, kinds: Kinds, state: State) -> Rows:
         has[channels[m], h] = True
         channel[device[i]] = channels[m]
         alive = sign[m] == DOOR or (sign[m] == INSTANT and value[i] > 0)
-        if sign[m] == MOVEMENT and value[i] >= movement_from:
-            alive = True
-            moved[h] = max(moved[h], taken[i])
+        if sign[m] == MOVEMENT and value[i] >= stir_from:
+            stirred[h] = max(stirred[h], taken[i])
+            if value[i] >= movement_from:
+                alive = True
+                moved[h] = max(moved[h], taken[i])
         elif sign[m] == STATE:
             alive = not np.isnan(old[m, h]) and value[i] != old[m, h]
         if alive:

@@ -47,6 +47,7 @@ class Kinds(NamedTuple):
     power: int
     energy: int
     movement_from: float
+    stir_from: float
 
 
 class State(NamedTuple):
@@ -62,6 +63,7 @@ class State(NamedTuple):
     last_sign: NDArray[np.int64]
     last_door: NDArray[np.int64]
     moved: NDArray[np.int64]
+    stirred: NDArray[np.int64]
     out: NDArray[np.bool_]
     arrived: NDArray[np.bool_]
     lone: NDArray[np.int64]

@@ -37,6 +37,7 @@ class Twin:
     quiet: list[float] = field(default_factory=list)
     nats: float = 0.0
     run: int = 0
+    lowest: float = 0.0
 
     def step(self, wh: float, slot: int, day: int) -> None:
         if self.edges and not isnan(wh):
@@ -65,7 +66,7 @@ class Twin:
             self.seen[row][b] += 1
             self.meant[row] = [m + v for m, v in zip(self.meant[row], before, strict=True)]
         gain = min(max(log(self.quiet[b] / p[b]), -9), 1.5)
-        self.nats = min(max(self.nats + gain, 0), 30)
+        self.nats = min(max(self.nats + gain, self.lowest), 30)
         self.run = 0 if b >= 5 else self.run + 1
         self.table[slot][b] += 1
 
@@ -98,7 +99,7 @@ def level_of(homes: int) -> tuple[Columns, Level]:
 
 def step(level: Level, wh: np.ndarray, cell: int) -> None:
     rows = np.flatnonzero(np.isfinite(wh))
-    level.weigh(rows, wh[rows], slot=cell % 48)
+    level.weigh(rows, wh[rows], lowest=np.where(rows % 2, -30.0, 0.0), slot=cell % 48)
     level.end_slot(wh, slot=cell % 48, day=cell // 48, alarmed=np.empty(0, np.intp))
 
 
@@ -115,13 +116,14 @@ def life(homes: int, days: int) -> np.ndarray:
 def test_many_households_equal_the_naive_twin() -> None:
     wh = life(homes=3, days=20)
     columns, level = level_of(3)
-    twins = [Twin() for _ in range(3)]
+    twins = [Twin(lowest=-30.0 * (home % 2)) for home in range(3)]
     for cell, now in enumerate(wh):
         step(level, now, cell)
         for twin, value in zip(twins, now.tolist(), strict=True):
             twin.step(value, cell % 48, cell // 48)
         if cell % 48 == 20:  # the table is kept in half precision
             assert columns["r.level_sum"].tolist() == pytest.approx([t.nats for t in twins], abs=0.02)
+            assert cell < 15 * 48 or columns["r.level_sum"][1] < 0
     edges, quiet = columns["r.level_edge"].T, columns["r.level_quiet"].T
     assert edges == pytest.approx(np.array([t.edges for t in twins]), rel=1e-5)
     assert quiet == pytest.approx(np.array([t.quiet for t in twins]), rel=1e-5)

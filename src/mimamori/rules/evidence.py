@@ -16,14 +16,16 @@ from mimamori.model.findings import FindingBatch, no_findings
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER
 from mimamori.rules.changes import LEVELS, changed, findings_of, judged, leveled
 from mimamori.rules.columns import Column
-from mimamori.rules.habit import Habit, habit_columns, slot_of
-from mimamori.rules.latest import DOOR, POWER, Shared
-from mimamori.rules.level import LEVEL_CELL, Level, level_columns
+from mimamori.rules.habit import ACTIVE_RATE, SLOTS, Habit, habit_columns, slot_of
+from mimamori.rules.latest import BED, DOOR, POWER, Shared
+from mimamori.rules.level import LEVEL_CELL, LOWEST_SUM, Level, level_columns
 from mimamori.rules.spec import SIGNS, Evidence, Rule
 
 CELL = 5 * MINUTE
 FACTS = ("evidence", "threshold", "expected", *SIGNS, "quiet_hours", "out", "limit_hours")
 WATCH_FROM = 0.6  # of the threshold: PENDING
+LEFT_ON = 0.05  # chance that what was on stays on (assumed): power takes back at most -log of it
+MOSTLY = 0.5
 OUT_MARGIN, OUT_FADES = 1.5, 0.98  # own longest outing times, and how much of it stays with each later outing
 
 
@@ -59,6 +61,7 @@ class EvidenceDetector:
         """What this rule keeps for each household."""
         own = [
             Column("nats", "f8", 0, "nats by kind of sign", (len(SIGNS),)),
+            Column("abed", "f2", 0, "share of cells in bed, seen alive", (SLOTS,)),
             Column("expected", "f8", 0, "cells with a sign, if as usual"),
             Column("run", "i4", 0, "quiet cells"),
             Column("was_out", "?", 0, "out at the last cell"),
@@ -91,7 +94,7 @@ class EvidenceDetector:
         working = self._working(has)
         known = np.maximum.reduce(working) > 0
         self._begin(known & (self._columns[f"{self._rule.name}.first_seen"] == NEVER), at)
-        abed = self._abed(at)
+        abed = self._abed(has[BED], working[BED] > 0, at, slot)
         in_all_along = ~c["out"] & ~self._columns[f"{self._rule.name}.was_out"] & ~abed
         if by_events.any():
             self._take_events(working, known & by_events, abed, at, slot)
@@ -114,15 +117,19 @@ class EvidenceDetector:
         out: NDArray[np.bool_] = np.logical_or.reduce(has)
         return out
 
-    def _abed(self, at: int) -> NDArray[np.bool_]:
+    def _abed(self, has: NDArray[np.bool_], works: NDArray[np.bool_], at: int, slot: int) -> NDArray[np.bool_]:
         """(n,) bool: in bed, and pulse or breath was told in this cell, and the body stirred.
 
-        Then nothing is missing: whoever lies longer than usual is the business of the rules about rising.
+        Then nothing is missing: whoever lies longer than usual is the business of the rules about rising. While the
+        bed sensor is silent, whoever lies in bed at this time more often than not is taken to.
         """
         c = self._columns
         told = np.logical_or.reduce(c["taken"][self._body] > at - CELL)
-        abed: NDArray[np.bool_] = told & (c["stirred"] > at - CELL) & (c["value"][self._bed] > 0)
-        return abed
+        abed = told & (c["stirred"] > at - CELL) & (c["value"][self._bed] > 0)
+        share = self._c("abed")[slot]
+        share[works] += np.float16(ACTIVE_RATE) * (abed[works] - share[works])
+        lies: NDArray[np.bool_] = np.where(has & ~works, share > MOSTLY, abed)
+        return lies
 
     def _take_events(
         self, working: NDArray[np.float64], known: NDArray[np.bool_], abed: NDArray[np.bool_], at: int, slot: int
@@ -141,27 +148,27 @@ class EvidenceDetector:
         self._habit.end_spells(np.flatnonzero((sign | c["out"]) & (run >= 1)))
         self._add(hazard * working, home & ~sign & (run >= 1), slot)
         ended = np.flatnonzero(sign & (run >= 1))
-        self._habit.record_peaks(ended, self._c("nats").sum(0)[ended], at)
+        self._habit.record_peaks(ended, self._total()[ended], at)
         run[home & ~sign] += 1
         self._settle(sign | c["out"], signs[DOOR], at)
 
     def _take_power(self, home: NDArray[np.bool_], at: int, slot: int) -> None:
-        """Half an hour of power, for households in `home` (n,) bool: its gain adds to, or takes from, the whole sum."""
+        """Half an hour of power, for households in `home` (n,) bool.
+
+        Where there are other sensors too, whoever fell may have left on what was on: then power goes on as by day, and
+        says nothing. The mixture of both keeps an iron from outweighing a day without a step.
+        """
         c, name = self._columns, self._rule.name
         wh = self._energy()
         rows = np.flatnonzero(home & np.isfinite(wh))
         nats, own = c[f"{name}.nats"], c[f"{name}.level_sum"]
-        before = own[rows].astype(np.float64)
-        gain, above = self._level.weigh(rows, wh[rows], slot=slot)
-        rest = np.minimum(before + gain, 0)
-        others = nats[:, rows].sum(0) - nats[POWER, rows]
-        nats[:, rows] *= np.maximum(0, 1 + np.divide(rest, others, out=np.zeros(len(rows)), where=others > 0))
+        alone = ~self._by_events()
+        above = self._level.weigh(rows, wh[rows], lowest=np.where(alone[rows], 0.0, LOWEST_SUM), slot=slot)
         own[c["last_sign"] > at - LEVEL_CELL] = 0  # this half hour had a sure sign of life
-        nats[POWER] = own
-        none = nats[:, rows].sum(0) <= 0
+        nats[POWER] = np.where(alone, own, np.log(LEFT_ON + (1 - LEFT_ON) * np.exp(own)))
+        none = alone[rows] & (own[rows] <= 0)
         c[f"{name}.firing"][rows[none]] = False
-        alone = ~self._by_events()[rows]
-        c[f"{name}.since"][rows[alone & (none | above)]] = at
+        c[f"{name}.since"][rows[alone[rows] & (none | above)]] = at
 
     def _energy(self) -> NDArray[np.float64]:
         """(n,) Wh of the half hour; NaN unless every meter and plug of the household has told its power in it."""
@@ -224,20 +231,28 @@ class EvidenceDetector:
         own = self._c("longest_out") * OUT_MARGIN
         return np.clip(own, self._spec.out_at_least, self._spec.out_at_most)
 
+    def _total(self) -> NDArray[np.float64]:
+        """(n,) nats; what power takes back never makes a debt."""
+        total: NDArray[np.float64] = np.maximum(self._c("nats").sum(0), 0)
+        return total
+
     def _threshold(self) -> NDArray[np.float64]:
         return np.where(self._by_events(), self._c("threshold"), self._c("level_threshold"))
 
     def _tell(self, known: NDArray[np.bool_], looked: NDArray[np.bool_], at: int) -> FindingBatch:
         """Judge the households in `looked` (n,) bool."""
-        c, name, total = self._columns, self._rule.name, self._c("nats").sum(0)
+        c, name, total = self._columns, self._rule.name, self._total()
         out, firing, threshold = c["out"], c[f"{name}.firing"], self._threshold()
         quiet = at - c[f"{name}.since"]
         seen = looked & known & (c[f"{name}.first_seen"] != NEVER)
-        firing |= seen & ~out & ((total >= threshold) | (quiet >= self._spec.at_most))
+        long = ~self._by_events() | (quiet >= self._spec.quiet_at_least)
+        firing |= seen & ~out & (((total >= threshold) & long) | (quiet >= self._spec.at_most))
         firing |= seen & out & (at - c["last_door"] >= self._out_limit())
         old = c[f"{name}.verdict"], c[f"{name}.level"]
         verdict = judged(firing=firing, pending=total >= WATCH_FROM * threshold, known=seen)
         level = leveled(firing, LEVELS[self._rule.priority])
+        # A night away that nobody was told of is worth a word by day, not a call at night.
+        level[firing & out & (at - c["last_door"] < self._spec.out_high_after * self._out_limit())] = LEVELS["low"]
         rows = np.flatnonzero(looked)
         return changed(
             rows, rule=self._index, old=old, verdict=verdict[rows], level=level[rows], since=c[f"{name}.since"][rows],
@@ -250,7 +265,7 @@ class EvidenceDetector:
         out = c["out"][rows]
         limit = np.where(out, self._out_limit()[rows], self._spec.at_most) / HOUR
         hours = (at - c[f"{name}.since"][rows]) / HOUR
-        return np.column_stack([nats.sum(0), self._threshold()[rows], self._c("expected")[rows], nats.T,
+        return np.column_stack([np.maximum(nats.sum(0), 0), self._threshold()[rows], self._c("expected")[rows], nats.T,
                                 hours, out, limit])  # fmt: skip
 
     def current(self, at: int) -> FindingBatch:
@@ -259,6 +274,6 @@ class EvidenceDetector:
         verdict = c[f"{name}.verdict"]
         return findings_of(
             np.arange(len(verdict)), rule=self._index, verdict=verdict, level=c[f"{name}.level"],
-            since=c[f"{name}.since"], score=self._c("nats").sum(0), facts=lambda rows: self._facts(rows, at),
+            since=c[f"{name}.since"], score=self._total(), facts=lambda rows: self._facts(rows, at),
             home=None, at=at,
         )  # fmt: skip

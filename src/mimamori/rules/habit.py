@@ -38,7 +38,7 @@ def habit_columns(prefix: str) -> list[Column]:
     declared = [
         Column("ended", "f2", 0, "quiet spells ended, by kind of sign", (k, SLOTS)),
         Column("exposed", "f4", 0, "ends expected from run length alone", (SLOTS,)),
-        Column("active", "f4", 0, "share of cells with a sign", (SLOTS,)),
+        Column("active", "f2", 0, "share of cells with a sign", (SLOTS,)),
         Column("run_ended", "f4", 0, "quiet spells ended, by run length", (len(RUN_PRIOR),)),
         Column("run_exposed", "f4", 0, "ends expected from slot of day alone", (len(RUN_PRIOR),)),
         Column("spell_exposed", "f4", 0, "as exposed, of the quiet spell not over yet", (SLOTS,)),
@@ -131,7 +131,7 @@ class Habit:
         """
         sign = np.logical_or.reduce(signs)
         active = self._c("active")[slot, rows]
-        self._c("active")[slot, rows] = active + ACTIVE_RATE * (sign[rows] - active)
+        self._c("active")[slot, rows] = active + np.float16(ACTIVE_RATE) * (sign[rows] - active)
         exposed = np.flatnonzero(rows & (run >= 1))
         bucket = np.searchsorted(RUN_EDGES, run[exposed], side="right")
         self._c("spell_exposed")[slot, exposed] += base[exposed].astype(np.float32)

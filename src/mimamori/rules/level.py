@@ -28,7 +28,7 @@ SUMS = np.array([0.01, 2.0, 5.0])  # nats
 ROWS = len(RUNS) + 1 + len(SUMS) + 1
 KERNEL = np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 3.0
 DAY_WEIGHT, QUIET_WEIGHT, ROW_WEIGHT = 6.0, 20.0, 10.0  # cells: of the whole day, of the quiet nights, of no correction
-HIGHEST_GAIN, LOWEST_GAIN, HIGHEST_SUM = 1.5, -9.0, 30.0  # nats
+HIGHEST_GAIN, LOWEST_GAIN, HIGHEST_SUM, LOWEST_SUM = 1.5, -9.0, 30.0, -30.0  # nats
 KEEP = 1 - 1 / 14  # a day
 THRESHOLD, ALARM_RAISES, LOWEST, HIGHEST = 7.75, 0.5, 4.0, 12.0  # nats
 
@@ -66,16 +66,14 @@ class Level:
         return out
 
     def weigh(
-        self, rows: NDArray[np.intp], wh: NDArray[np.float64], *, slot: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """(gain in nats of one half hour for households `rows`, whether it drew more than any quiet night's half hour).
-
-        Gain 0 and True for those whose quiet nights are not known yet.
+        self, rows: NDArray[np.intp], wh: NDArray[np.float64], *, lowest: NDArray[np.float64], slot: int
+    ) -> NDArray[np.bool_]:
+        """Whether the half hour drew more than any quiet night's, for households `rows`; True where those are unknown.
 
         wh: energy of the half hour, same length as rows, finite. slot: 0..47, of its beginning in local time.
-        Learns from it and adds it to the sum, which stays within [0, 30].
+        Learns from it and adds its nats to the sum, which stays within [lowest, 30]; lowest: same length, nats.
         """
-        gain, above = np.zeros(len(rows)), np.ones(len(rows), np.bool_)
+        above = np.ones(len(rows), np.bool_)
         ready = np.flatnonzero(np.isfinite(self._c("edge")[0, rows]))
         h, at = rows[ready], np.arange(len(ready))
         b = np.add.reduce(self._c("edge")[:, h] < wh[ready], axis=0)
@@ -90,13 +88,13 @@ class Level:
             p = _share(before * (seen + ROW_WEIGHT * before) / (meant + ROW_WEIGHT * before))
             self._c("seen")[row, b, h] += np.float32(1)
             self._c("meant")[row, :, h] += before.T.astype(np.float32)
-        gain[ready] = np.clip(np.log(self._c("quiet")[b, h] / p[b, at]), LOWEST_GAIN, HIGHEST_GAIN)
-        self._c("sum")[h] = np.clip(total + gain[ready], 0, HIGHEST_SUM)
+        gain = np.clip(np.log(self._c("quiet")[b, h] / p[b, at]), LOWEST_GAIN, HIGHEST_GAIN)
+        self._c("sum")[h] = np.clip(total + gain, lowest[ready], HIGHEST_SUM)
         self._c("run")[h] = np.where(b >= LIFE, 0, np.minimum(run, RUNS[-1]) + 1)
         self._c("table")[slot, b, h] += np.float16(1)
         self._c("day")[b, h] += np.float32(1)
         above[ready] = b == BINS - 1
-        return gain, above
+        return above
 
     def _usual(self, h: NDArray[np.intp], slot: int) -> NDArray[np.float64]:
         """(bins, len(h)) share of each bin at this time of day, leaning on the whole day and on the quiet nights."""

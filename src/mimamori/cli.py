@@ -19,6 +19,7 @@ import click
 import mimamori
 from mimamori import bench as engine_bench
 from mimamori import evaluate as scoring
+from mimamori import scores
 from mimamori.app import serve, stop_on_signals
 from mimamori.backup import back_up
 from mimamori.backup import restore as restore_backup
@@ -176,19 +177,24 @@ def replay(file: Path, alerts: Path, site: Path | None) -> None:
 @click.option("--truth", required=True, type=_EXISTING, help="What befell whom (CSV: household,kind,start,end).")
 @click.option("--learn-days", default=14.0, show_default=True, type=click.FloatRange(0),
               help="Alerts in them are not false.")  # fmt: skip
+@click.option("--nurse-households", default=scoring.A_NURSE, show_default=True, type=click.IntRange(1),
+              help="How many households one nurse watches.")  # fmt: skip
 @click.option("--json", "json_wanted", is_flag=True, help="As JSON instead of tables.")
 @_site_option
-def evaluate_command(file: Path, truth: Path, learn_days: float, json_wanted: bool, site: Path | None) -> None:  # noqa: FBT001
+def evaluate_command(**options: Any) -> None:
     """Replay a reading FILE and score its alerts: sensitivity, delay, false alarms per 30 household-days, per rule."""
     with _plainly():
-        loaded, events = _load(site), scoring.read_truth(truth)
+        file, loaded, events = options["file"], _load(options["site"]), scoring.read_truth(options["truth"])
         result = replay_file(file, loaded)
         if result.begins is None or result.ends is None:
             msg = f"{file.name} holds no reading that could be used"
             raise ValueError(msg)
-        span = {"begins": result.begins, "ends": result.ends}
-        made = scoring.evaluate(result.lines, events, households=result.households, learn=int(learn_days * DAY), **span)
-        click.echo(scoring.as_json(made, zone=loaded.zone.name, **span) if json_wanted else scoring.as_table(made))
+        made = scoring.evaluate(
+            result.lines, events, spans=result.spans, learn=int(options["learn_days"] * DAY),
+            households_a_nurse=options["nurse_households"],
+        )  # fmt: skip
+        record = scores.as_record(made, begins=result.begins, ends=result.ends, zone=loaded.zone.name)
+        click.echo(scores.as_json(record) if options["json_wanted"] else scores.as_table(made))
 
 
 @main.command()

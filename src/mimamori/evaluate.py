@@ -1,22 +1,21 @@
 """`mimamori evaluate`: what the alerts of a replay were worth against what happened, by kind of event and by rule.
 
-May import everything below app. Reads no clock; the scoring itself is pure.
+May import everything below app. Reads no clock; the scoring itself is pure. scores.py makes the tables.
 """
 
 from __future__ import annotations
 
 import csv
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.stats import chi2
 
-from mimamori.model.times import DAY, HOUR, iso, parse_instant
+from mimamori.model.times import DAY, HOUR, parse_instant
 from mimamori.simulator.truth import KINDS, TruthEvent
 
 WATCH = "watch"  # a household in which nothing happens from start to end: every alert about the resident is false
@@ -33,8 +32,11 @@ ANSWERS: Mapping[str, tuple[str, ...]] = {
     "hot-room": ("heat",),
 }
 """Beginnings of the names of the rules that may find a kind; the rules about inactivity find all others."""
+VITAL = ("heart-rate", "respiration-rate", "no-breathing")  # likewise, of the rules about pulse and breath
+CATEGORIES = ("resident", "environment", "technical")
 SOON = HOUR  # after an event its alert may still come, and is not false then
-SHIFTS_A_DAY = 3
+SHIFT = 8 * HOUR
+A_NURSE = 100  # households that one nurse watches, unless said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,27 +54,57 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """How often one rule spoke. false: where nothing happened that it should tell of."""
+    """How often one rule spoke after learning. A low alert is a note on the console, all others call somebody.
+
+    false: calls where nothing happened that the rule should tell of; false_notes: notes likewise, never among `false`.
+    """
 
     rule: str
     category: str
-    alerts: int
+    calls: int
+    notes: int
     false: int
+    false_notes: int
     false_per_30_days: float | None
     false_per_30_days_95: tuple[float, float] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Calls in a shift of eight hours, after learning, right ones and false ones.
+
+    in_a_shift: mean of all households together. busiest: the most in one shift of the clock. for_a_nurse: mean for
+    one who watches `households_a_nurse` of them.
+    """
+
+    shifts: float
+    calls: int
+    in_a_shift: float
+    busiest: int
+    households_a_nurse: int
+    for_a_nurse: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """Everything: days are household-days of ordinary time after learning."""
+    """Everything. Days are household-days, each household's own, after learning.
+
+    household_days: of ordinary time, without that in which an emergency or a change excuses alerts. watched_days: all.
+    missed: every event that no right alert told of. vital_per_day: alerts about pulse and breath, right or false, notes
+    too, by watched days.
+    """
 
     households: int
     household_days: float
+    watched_days: float
     emergencies: Found
     kinds: tuple[Found, ...]
     rules: tuple[Told, ...]
     resident: Told
-    alerts_per_shift: float | None  # of all households, after learning
+    all_calls: Told
+    load: Load | None
+    vital_per_day: float | None
+    missed: tuple[TruthEvent, ...] = ()
     unknown_kinds: dict[str, int] = field(default_factory=dict)
 
 
@@ -81,8 +113,13 @@ class _Alert:
     household: str
     rule: str
     category: str
+    note: bool
     opened: int
     resolved: int
+
+
+Spans = Mapping[str, tuple[int, int]]
+"""First and last reading of each household, ns."""
 
 
 def read_truth(path: Path) -> list[TruthEvent]:
@@ -109,74 +146,85 @@ def read_truth(path: Path) -> list[TruthEvent]:
 
 
 def evaluate(
-    lines: Iterable[Mapping[str, Any]], truth: Sequence[TruthEvent], *, households: int, begins: int, ends: int,
-    learn: int,
+    lines: Iterable[Mapping[str, Any]], truth: Sequence[TruthEvent], *, spans: Spans, learn: int,
+    households_a_nurse: int = A_NURSE,
 ) -> Evaluation:  # fmt: skip
     """Score alert lines (as `replay` writes them) against the truth.
 
-    households: in the file. begins, ends: ns, its first and last reading. learn: ns from `begins` on in which alerts do
-    not count as false. Where the truth has `watch` rows, those alone say which time is ordinary, and learning is over.
+    spans: of every household of the file. learn: ns from each one's own first reading on in which nothing counts as
+    false and no load is reckoned. Where the truth has `watch` rows, those alone say which time is ordinary.
     """
-    alerts = [_alert(line) for line in lines]
+    alerts = sorted((_alert(line) for line in lines), key=lambda a: a.opened)
     mine: dict[str, list[_Alert]] = defaultdict(list)
-    for alert in sorted(alerts, key=lambda a: a.opened):
+    for alert in alerts:
         mine[alert.household].append(alert)
     events = [e for e in truth if e.kind != WATCH]
-    watched = [e for e in truth if e.kind == WATCH]
-    kinds = sorted({e.kind for e in events if KINDS.get(e.kind, "emergency") in {"emergency", "change"}})
-    acute = [e for e in events if KINDS.get(e.kind, "emergency") == "emergency"]
-    if watched:
-        days = sum(e.end - e.start for e in watched) / DAY
-        false = _false_in(watched, mine)
-    else:
-        days = max(0.0, (ends - begins - learn) / DAY) * households
-        false = _false_outside(events, alerts, begins + learn)
-    late = [a for a in alerts if a.opened >= begins + learn]
-    shifts = (ends - begins - learn) / DAY * SHIFTS_A_DAY
+    ordinary = _ordinary(truth, spans, learn)
+    days = sum(end - start for parts in ordinary.values() for start, end in parts) / DAY
+    watched = sum(max(0, end - begin - learn) for begin, end in spans.values()) / DAY
+    false = _false(alerts, events, ordinary, told=any(e.kind == WATCH for e in truth))
+    late = [a for a in alerts if a.household in spans and a.opened >= spans[a.household][0] + learn]
+    kinds = sorted({e.kind for e in events if _role(e) in {"emergency", "change"}})
+    acute = [e for e in events if _role(e) == "emergency"]
     categories = {a.rule: a.category for a in alerts}
-    wrong = Counter(a.rule for a in false)
+    vital = sum(a.rule.startswith(VITAL) for a in late)
     return Evaluation(
-        households=households, household_days=round(days, 2),
-        emergencies=_found("all emergencies", acute, mine),
-        kinds=tuple(_found(kind, [e for e in events if e.kind == kind], mine) for kind in kinds),
+        households=len(spans), household_days=round(days, 2), watched_days=round(watched, 2),
+        emergencies=_found("all emergencies", acute, mine)[0],
+        kinds=tuple(_found(kind, [e for e in events if e.kind == kind], mine)[0] for kind in kinds),
         rules=tuple(
-            _told(rule, categories[rule], sum(a.rule == rule for a in alerts), wrong[rule], days)
-            for rule in sorted(categories)
+            _told(r, categories[r], _of(late, rule=r), _of(false, rule=r), days) for r in sorted(categories)
         ),
-        resident=_told("all about the resident", "resident", sum(a.category == "resident" for a in alerts),
-                       sum(a.category == "resident" for a in false), days),
-        alerts_per_shift=len(late) / shifts if shifts > 0 else None,
+        resident=_told("all about the resident", "resident", _of(late, category="resident"),
+                       _of(false, category="resident"), days),
+        all_calls=_told("everything", "all", late, false, days),
+        load=_load(late, watched, len(spans), households_a_nurse),
+        vital_per_day=vital / watched if watched else None,
+        missed=tuple(_found("", [e for e in events if e.kind in kinds], mine)[1]),
         unknown_kinds=dict(Counter(e.kind for e in events if e.kind not in KINDS)),
     )  # fmt: skip
 
 
 def _alert(line: Mapping[str, Any]) -> _Alert:
     return _Alert(
-        household=line["household"], rule=line["rule"], category=line["category"], opened=parse_instant(line["opened"]),
-        resolved=parse_instant(line["resolved"]) if line["resolved"] else 2**62,
+        household=line["household"], rule=line["rule"], category=line["category"], note=line["priority"] == "low",
+        opened=parse_instant(line["opened"]), resolved=parse_instant(line["resolved"]) if line["resolved"] else 2**62,
     )  # fmt: skip
 
 
-def _answers(kind: str, rule: str) -> bool:
+def _role(event: TruthEvent) -> str:
+    return KINDS.get(event.kind, "emergency")
+
+
+def _of(alerts: Sequence[_Alert], *, rule: str = "", category: str = "") -> list[_Alert]:
+    return [a for a in alerts if rule in {"", a.rule} and category in {"", a.category}]
+
+
+def answers(kind: str, rule: str) -> bool:
+    """Whether an alert of this rule finds an event of this kind."""
     return rule.startswith(ANSWERS.get(kind, ("inactivity",)))
 
 
-def _found(kind: str, events: Sequence[TruthEvent], mine: Mapping[str, Sequence[_Alert]]) -> Found:
-    delays, found, left_out = [], 0, 0
+def _found(
+    kind: str, events: Sequence[TruthEvent], mine: Mapping[str, Sequence[_Alert]]
+) -> tuple[Found, list[TruthEvent]]:
+    delays, missed, left_out = [], [], 0
     for event in events:
-        right = [a for a in mine.get(event.household, ()) if _answers(event.kind, a.rule)]
+        right = [a for a in mine.get(event.household, ()) if answers(event.kind, a.rule)]
         if any(a.opened <= event.start < a.resolved for a in right):
             left_out += 1
             continue
         after = [a.opened for a in right if event.start < a.opened <= event.end]
-        found += bool(after)
+        if not after:
+            missed.append(event)
         delays.append(((after[0] if after else event.end) - event.start) / HOUR)
+    found = len(delays) - len(missed)
     return Found(
         kind=kind, events=len(delays), found=found, already_in_alarm=left_out,
         sensitivity=found / len(delays) if delays else None,
         sensitivity_95=wilson(found, len(delays)) if delays else None,
         delay_hours=_spread(delays) if delays else None,
-    )  # fmt: skip
+    ), missed  # fmt: skip
 
 
 def _spread(delays: Sequence[float]) -> dict[str, float]:
@@ -185,33 +233,75 @@ def _spread(delays: Sequence[float]) -> dict[str, float]:
             "max": float(hours.max())}  # fmt: skip
 
 
-def _false_in(watched: Sequence[TruthEvent], mine: Mapping[str, Sequence[_Alert]]) -> list[_Alert]:
-    return [a for e in watched for a in mine.get(e.household, ()) if e.start <= a.opened < e.end]
+def _ordinary(truth: Sequence[TruthEvent], spans: Spans, learn: int) -> dict[str, list[tuple[int, int]]]:
+    """Stretches of ordinary time of each household, [start, end) ns, in order."""
+    parts: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    watched = [e for e in truth if e.kind == WATCH]
+    for event in watched:
+        parts[event.household].append((event.start, event.end))
+    if watched:
+        return parts
+    excusing: dict[str, list[TruthEvent]] = defaultdict(list)
+    for event in sorted(truth, key=lambda e: e.start):
+        if _role(event) in {"emergency", "change"}:
+            excusing[event.household].append(event)
+    for household, (begin, end) in spans.items():
+        at = begin + learn
+        for event in excusing[household]:
+            if at < min(event.start, end):
+                parts[household].append((at, min(event.start, end)))
+            at = max(at, event.end + SOON)
+        if at < end:
+            parts[household].append((at, end))
+    return parts
 
 
-def _false_outside(events: Sequence[TruthEvent], alerts: Sequence[_Alert], since: int) -> list[_Alert]:
-    """Alerts after `since` that no event of their household excuses.
+def _false(
+    alerts: Sequence[_Alert], events: Sequence[TruthEvent], ordinary: Mapping[str, list[tuple[int, int]]], *, told: bool
+) -> list[_Alert]:
+    """Alerts in ordinary time that nothing excuses.
 
-    An emergency or a change excuses every alert until an hour after it: help is on its way. A technical event excuses
-    technical alerts only; ordinary life excuses none about the resident.
+    A technical event excuses technical alerts and those about a room; ordinary life excuses none. told: the truth
+    itself says which time is ordinary, and nothing else counts.
     """
-    at: dict[str, list[TruthEvent]] = defaultdict(list)
+    faults: dict[str, list[TruthEvent]] = defaultdict(list)
     for event in events:
-        at[event.household].append(event)
+        if _role(event) == "technical":
+            faults[event.household].append(event)
 
     def excused(alert: _Alert) -> bool:
-        roles = {KINDS.get(e.kind, "emergency") for e in at[alert.household] if e.start <= alert.opened <= e.end + SOON}
-        return bool(roles & {"emergency", "change"}) or (alert.category != "resident" and "technical" in roles)
+        return (
+            not told
+            and alert.category != "resident"
+            and any(e.start <= alert.opened <= e.end + SOON for e in faults[alert.household])
+        )
 
-    return [a for a in alerts if a.opened >= since and not excused(a)]
+    return [
+        a for a in alerts
+        if any(start <= a.opened < end for start, end in ordinary.get(a.household, ())) and not excused(a)
+    ]  # fmt: skip
 
 
-def _told(rule: str, category: str, alerts: int, false: int, days: float) -> Told:
-    low, high = garwood(false)
+def _told(rule: str, category: str, alerts: Sequence[_Alert], false: Sequence[_Alert], days: float) -> Told:
+    wrong = sum(not a.note for a in false)
+    low, high = garwood(wrong)
     return Told(
-        rule=rule, category=category, alerts=alerts, false=false,
-        false_per_30_days=30 * false / days if days > 0 else None,
+        rule=rule, category=category, calls=sum(not a.note for a in alerts), notes=sum(a.note for a in alerts),
+        false=wrong, false_notes=len(false) - wrong,
+        false_per_30_days=30 * wrong / days if days > 0 else None,
         false_per_30_days_95=(30 * low / days, 30 * high / days) if days > 0 else None,
+    )  # fmt: skip
+
+
+def _load(late: Sequence[_Alert], watched: float, households: int, households_a_nurse: int) -> Load | None:
+    if not watched:
+        return None
+    calls = [a for a in late if not a.note]
+    shifts = watched / households * (DAY / SHIFT)  # of the mean household
+    return Load(
+        shifts=round(shifts, 1), calls=len(calls), in_a_shift=len(calls) / shifts,
+        busiest=max(Counter(a.opened // SHIFT for a in calls).values(), default=0),
+        households_a_nurse=households_a_nurse, for_a_nurse=len(calls) / shifts * households_a_nurse / households,
     )  # fmt: skip
 
 
@@ -227,39 +317,3 @@ def wilson(found: int, events: int) -> tuple[float, float]:
     middle = (found + z * z / 2) / (events + z * z)
     half = z / (events + z * z) * float(np.sqrt(found * (events - found) / events + z * z / 4))
     return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def as_json(made: Evaluation, *, begins: int, ends: int, zone: str) -> str:
-    """One object."""
-    return json.dumps(
-        {"begins": iso(begins, zone), "ends": iso(ends, zone)} | asdict(made), ensure_ascii=False, indent=1
-    )
-
-
-def as_table(made: Evaluation) -> str:
-    """For people: what was found and how soon, then how often each rule was wrong."""
-    lines = [f"{made.households} households, {made.household_days:.1f} household-days of ordinary time after learning"]
-    lines.append("\nkind              found        sensitivity (95 %)     delay h: median   p90    max")
-    for kind in (*made.kinds, made.emergencies):
-        if kind.sensitivity is None or kind.sensitivity_95 is None or kind.delay_hours is None:
-            continue
-        low, high = kind.sensitivity_95
-        d = kind.delay_hours
-        lines.append(
-            f"{kind.kind:16}  {kind.found:4d}/{kind.events:<4d}    {kind.sensitivity:5.3f} ({low:.3f}-{high:.3f})"
-            f"            {d['median']:6.2f} {d['p90']:6.2f} {d['max']:6.2f}"
-        )
-    lines.append("\nrule                    category     alerts  false   false per 30 household-days (95 %)")
-    for told in (*made.rules, made.resident):
-        if told.false_per_30_days is None or told.false_per_30_days_95 is None:
-            rate = "no ordinary time after learning"
-        else:
-            low, high = told.false_per_30_days_95
-            rate = f"{told.false_per_30_days:6.2f} ({low:.2f}-{high:.2f})"
-        lines.append(f"{told.rule:22}  {told.category:11}  {told.alerts:6d} {told.false:6d}   {rate}")
-    if made.alerts_per_shift is not None:
-        lines.append(f"\n{made.alerts_per_shift:.2f} alerts in a shift of eight hours, of all households together")
-    if made.unknown_kinds:
-        names = ", ".join(f"{kind} ({n})" for kind, n in made.unknown_kinds.items())
-        lines.append(f"kinds that simulator/README.md does not name, taken for emergencies of inactivity: {names}")
-    return "\n".join(lines)

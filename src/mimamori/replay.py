@@ -38,6 +38,7 @@ class Replayed:
     households: int = 0
     begins: int | None = None  # ns, first and last reading; None for a file without any
     ends: int | None = None
+    spans: dict[str, tuple[int, int]] = field(default_factory=dict)  # the same of each household
     set_aside: int = 0
     rejected: list[Rejected] = field(default_factory=list)
     alerts: Counter[str] = field(default_factory=Counter)
@@ -66,6 +67,7 @@ def replay(path: Path, site: Site, *, keep_events: bool = False) -> Replayed:
         step_through(source, engine, take, bar.update)
     result.readings, result.set_aside = source.readings, source.set_aside
     result.begins, result.ends = source.begins, source.ends
+    result.spans = dict(zip(homes.ids, zip(source.firsts, source.lasts.tolist(), strict=False), strict=False))
     result.households, result.rejected = len(homes), source.rejected
     result.lines = episodes.lines()
     result.alerts.update(entry["rule"] for entry in result.lines)

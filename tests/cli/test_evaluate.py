@@ -11,19 +11,27 @@ import pytest
 from click.testing import CliRunner
 
 from mimamori.cli import main
-from mimamori.evaluate import Evaluation, as_table, evaluate, garwood, read_truth, wilson
+from mimamori.evaluate import Evaluation, evaluate, garwood, read_truth, wilson
 from mimamori.model.times import DAY, HOUR, iso, parse_instant
+from mimamori.scores import as_table
 from mimamori.simulator.truth import TruthEvent
 
 T0 = parse_instant("2026-01-01T00:00:00+09:00")
 
 
 def alert(
-    household: str, rule: str, opened: float, resolved: float | None = None, category: str = "resident"
+    household: str,
+    rule: str,
+    opened: float,
+    resolved: float | None = None,
+    *,
+    category: str = "resident",
+    priority: str = "high",
 ) -> dict[str, Any]:
     """An alert line; opened and resolved in hours after T0."""
     return {
-        "household": household, "rule": rule, "category": category, "opened": iso(T0 + int(opened * HOUR)),
+        "household": household, "rule": rule, "category": category, "priority": priority,
+        "opened": iso(T0 + int(opened * HOUR)),
         "resolved": None if resolved is None else iso(T0 + int(resolved * HOUR)),
     }  # fmt: skip
 
@@ -33,7 +41,8 @@ def event(household: str, kind: str, start: float, end: float) -> TruthEvent:
 
 
 def score(lines: list[dict[str, Any]], truth: list[TruthEvent], days: int = 30, learn: int = 10) -> Evaluation:
-    return evaluate(lines, truth, households=2, begins=T0, ends=T0 + days * DAY, learn=learn * DAY)
+    span = (T0, T0 + days * DAY)
+    return evaluate(lines, truth, spans={"a": span, "b": span}, learn=learn * DAY, households_a_nurse=50)
 
 
 class TestScore:
@@ -68,8 +77,10 @@ class TestScore:
     def test_what_excuses_an_alert(self, kind: str, category: str, hour: float, false: int) -> None:
         made = score([alert("a", "bed-exit", hour, category=category)], [event("a", kind, 300, 320)])
         (told,) = made.rules
-        assert (told.alerts, told.false, made.household_days) == (1, false, 40.0)
-        assert told.false_per_30_days == 30 * false / 40
+        days = 40.0 - (21 / 24 if kind == "collapse" else 0)  # nothing can be false while help is on its way
+        assert (told.calls, told.false) == (int(hour >= 240), false)
+        assert made.household_days == pytest.approx(days, abs=0.01)
+        assert told.false_per_30_days == pytest.approx(30 * false / days)
         assert made.resident.false == (false if category == "resident" else 0)
 
     def test_rows_of_watch_alone_say_where_alerts_are_false_and_for_how_many_days(self) -> None:
@@ -78,6 +89,32 @@ class TestScore:
         made = score(lines, truth)
         assert (made.household_days, made.resident.false) == (15.0, 1)
         assert made.resident.false_per_30_days == 2.0
+
+    def test_a_household_that_begins_late_counts_its_own_days_and_learns_its_own_while(self) -> None:
+        spans = {"a": (T0, T0 + 30 * DAY), "late": (T0 + 20 * DAY, T0 + 30 * DAY), "short": (T0, T0 + DAY)}
+        lines = [alert("late", "inactivity", 20 * 24 + 1), alert("late", "inactivity", 29 * 24)]
+        made = evaluate(lines, [], spans=spans, learn=8 * DAY)
+        assert (made.households, made.household_days, made.watched_days) == (3, 24.0, 24.0)
+        assert (made.resident.false, made.resident.calls) == (1, 1)
+
+    def test_a_note_is_listed_apart_and_is_no_call(self) -> None:
+        lines = [alert("a", "cold", 300 + i, category="environment", priority="low") for i in range(3)]
+        made = score([*lines, alert("b", "cold", 300, category="environment", priority="medium")], [])
+        (told,) = made.rules
+        assert (told.calls, told.false, told.notes, told.false_notes) == (1, 1, 3, 3)
+        assert (made.all_calls.false, made.resident.false) == (1, 0)
+        assert "3 notes, 3 without an event" in as_table(made)
+
+    def test_the_load_of_a_shift_counts_calls_right_or_false(self) -> None:
+        truth = [event("a", "collapse", 300, 320)]
+        lines = [alert("a", "inactivity", 301), alert("b", "heart-rate", 300), alert("b", "bed-exit", 500),
+                 alert("b", "cold", 400, category="environment", priority="low")]  # fmt: skip
+        load = score(lines, truth).load
+        assert load is not None
+        assert (load.shifts, load.calls, load.busiest) == (60.0, 3, 2)
+        assert (load.in_a_shift, load.for_a_nurse) == (pytest.approx(0.05), pytest.approx(1.25))
+        assert score(lines, truth).vital_per_day == pytest.approx(1 / 40)
+        assert [e.kind for e in score(lines[1:], truth).missed] == ["collapse"]
 
     def test_intervals_hold_the_values_of_the_tables(self) -> None:
         assert garwood(0) == (0.0, pytest.approx(-log(0.025)))
@@ -120,9 +157,10 @@ class TestCommand:
         assert done.exit_code == 0, done.output
         told = json.loads(done.stdout[done.stdout.index("{\n") :])
         written = [json.loads(line)["rule"] for line in lines.read_text(encoding="utf-8").splitlines()]
-        assert {r["rule"]: r["alerts"] for r in told["rules"]} == {rule: written.count(rule) for rule in written}
+        assert {r["rule"] for r in told["rules"]} == set(written)
         assert told["households"] == 3
-        assert told["household_days"] == pytest.approx(9, abs=0.1)
+        assert told["watched_days"] == pytest.approx(9, abs=0.1)
+        assert told["household_days"] <= told["watched_days"]
 
     def test_a_truth_that_is_none_ends_with_status_one_and_its_mend(self, tmp_path: Path) -> None:
         bad = tmp_path / "t.csv"

@@ -22,8 +22,9 @@ from mimamori.rules.away import AwayDetector
 from mimamori.rules.band import BandDetector
 from mimamori.rules.climate import ClimateDetector
 from mimamori.rules.columns import Columns
-from mimamori.rules.evidence import EvidenceDetector
+from mimamori.rules.evidence import CELL, EvidenceDetector
 from mimamori.rules.latest import Latest, Shared, cell_of, latest_columns
+from mimamori.rules.level import LEVEL_CELL
 from mimamori.rules.silent import SilentDetector
 from mimamori.rules.spec import Absent, Away, Band, Climate, Evidence, Rule, Silent
 
@@ -58,7 +59,7 @@ class Engine:
         self, homes: Homes, rules: Sequence[Rule], metrics: Metrics, zone: Zone, *, capacity: int = 64
     ) -> None:
         self.rules = tuple(rules)
-        self._homes = homes
+        self._homes, self._zone = homes, zone
         declared = latest_columns(len(metrics))
         for rule in self.rules:
             declared += _detector_of(rule).columns(rule)
@@ -115,10 +116,18 @@ class Engine:
                     changes = detector.evaluate(point)
                     if len(changes):
                         found.append(changes)
-            self._latest.begin_minute(self._minute_metrics)
+            self._begin_cells(point)
             self._evaluated = point
             point += GRID
         return found
+
+    def _begin_cells(self, at: int) -> None:
+        """Empty what ends at `at`, after every rule has seen it: a site may have several rules of one kind."""
+        self._latest.begin_minute(self._minute_metrics)
+        if at % CELL == 0:
+            self._latest.begin_evidence_cell()
+            if (self._zone.local(at - 1) + 1) % LEVEL_CELL == 0:
+                self._latest.begin_level_cell()
 
     def _idle(self, detector: Detector) -> bool:
         """A rule about a metric that no household has ever sent has nothing to say."""

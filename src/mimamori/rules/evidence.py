@@ -40,7 +40,7 @@ class EvidenceDetector:
         condition = rule.condition
         assert isinstance(condition, Evidence)
         self._rule, self._index, self._spec = rule, index, condition
-        self._columns, self._latest, self._zone = shared.columns, shared.latest, shared.zone
+        self._columns, self._zone = shared.columns, shared.zone
         self._uses = np.array([s in condition.signs for s in SIGNS])[:, None]
         self._habit = Habit(
             shared.columns,
@@ -100,14 +100,12 @@ class EvidenceDetector:
             self._take_events(working, known & by_events, abed, at, slot)
         if closes:
             self._take_power(in_all_along & (working[POWER] > 0), at, slot)
-        self._latest.begin_evidence_cell()
         firing = self._columns[f"{self._rule.name}.firing"]
         before = firing.copy()
         found = self._tell(known & (by_events | self._level.ready()), by_events | closes, at)
         if closes:
             alarmed = np.flatnonzero(firing & ~before & ~by_events)
             self._level.end_slot(self._energy(), slot=slot, day=local // DAY, alarmed=alarmed)
-            self._latest.begin_level_cell()
         return found
 
     def _by_events(self) -> NDArray[np.bool_]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch, Rejected, RejectReason
-from mimamori.model.times import EPOCH_HIGH, EPOCH_LOW, SECOND, parse_instant
+from mimamori.model.times import EPOCH_HIGH, EPOCH_LOW, SECOND, Nanos, parse_instant
 
 COLUMNS = ("time", "household", "device", "metric", "value")
 KEPT_REJECTS = 1000  # the first so many are kept with their line; all are counted
@@ -40,6 +40,8 @@ class RecordedFile:
     bytes_read: int = 0
     begins: int | None = None  # ns, first and last reading so far
     ends: int | None = None
+    firsts: list[int] = field(default_factory=list)  # ns, by row of household: its first and last reading so far
+    lasts: Nanos = field(default_factory=lambda: np.zeros(0, np.int64))
     _line: int = 2  # physical line of the next row
     _odd: list[int] = field(default_factory=list)  # physical lines of rows of another width, not yet passed
 
@@ -56,7 +58,19 @@ class RecordedFile:
             newest = self.ends = int(batch.got[-1])
             self.begins = int(batch.got[0]) if self.begins is None else self.begins
             self.readings += len(batch)
+            self._span(batch)
             yield batch
+
+    def _span(self, batch: ReadingBatch) -> None:
+        known, now = len(self.firsts), len(self.homes)
+        if now > known:
+            self.lasts = np.concatenate([self.lasts, np.zeros(now - known, np.int64)])
+            new, at = np.unique(batch.home, return_index=True)
+            first = dict(zip(new.tolist(), batch.got[at].tolist(), strict=True))
+            # A household all of whose rows were set aside has no reading yet: its span is empty and begins here.
+            self.firsts += [first.get(row, int(batch.got[0])) for row in range(known, now)]
+            self.lasts[known:] = self.firsts[known:]
+        self.lasts[batch.home] = batch.got  # in order of time: the last one stays
 
     def _tables(self) -> Iterator[pa.Table]:
         if self.path.suffix == ".parquet":

@@ -1,0 +1,86 @@
+"""An evaluation as a table for people and as one JSON object. May import evaluate and model. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from mimamori.evaluate import Evaluation, Told
+from mimamori.model.times import iso
+
+
+def as_record(made: Evaluation, *, begins: int, ends: int, zone: str) -> dict[str, Any]:
+    """JSON-ready; times in ISO 8601 with the offset of `zone`."""
+    missed = [
+        {"household": e.household, "kind": e.kind, "start": iso(e.start, zone), "end": iso(e.end, zone)}
+        for e in made.missed
+    ]
+    return {"begins": iso(begins, zone), "ends": iso(ends, zone)} | asdict(made) | {"missed": missed}
+
+
+def as_json(record: Mapping[str, Any]) -> str:
+    """One object."""
+    return json.dumps(record, ensure_ascii=False, indent=1)
+
+
+def as_table(made: Evaluation) -> str:
+    """For people: what was found and how soon, how often each rule called in vain, its notes apart, the load."""
+    days = f"{made.household_days:.1f} household-days of ordinary time after learning (of {made.watched_days:.1f})"
+    return "\n".join([
+        f"{made.households} households, {days}",
+        *_kinds(made), *_rules(made), *_notes(made), *_load(made), *_doubts(made),
+    ])  # fmt: skip
+
+
+def _kinds(made: Evaluation) -> Iterator[str]:
+    yield "\nkind              found        sensitivity (95 %)     delay h: median   p90    max"
+    for kind in (*made.kinds, made.emergencies):
+        if kind.sensitivity is None or kind.sensitivity_95 is None or kind.delay_hours is None:
+            continue
+        low, high = kind.sensitivity_95
+        d = kind.delay_hours
+        yield (
+            f"{kind.kind:16}  {kind.found:4d}/{kind.events:<4d}    {kind.sensitivity:5.3f} ({low:.3f}-{high:.3f})"
+            f"            {d['median']:6.2f} {d['p90']:6.2f} {d['max']:6.2f}"
+        )
+
+
+def _rules(made: Evaluation) -> Iterator[str]:
+    yield "\nrule                    category      calls  false   false calls per 30 household-days (95 %)"
+    for told in (*made.rules, made.resident, made.all_calls):
+        yield f"{told.rule:22}  {told.category:11}  {told.calls:6d} {told.false:6d}   {rate(told)}"
+
+
+def rate(told: Told) -> str:
+    """False calls per 30 household-days with their interval."""
+    if told.false_per_30_days is None or told.false_per_30_days_95 is None:
+        return "no ordinary time after learning"
+    low, high = told.false_per_30_days_95
+    return f"{told.false_per_30_days:6.2f} ({low:.2f}-{high:.2f})"
+
+
+def _notes(made: Evaluation) -> Iterator[str]:
+    noting = [told for told in made.rules if told.notes]
+    if noting:
+        yield "\nnotes on the console, for which nobody is called at once (low priority; not among the calls above)"
+    for told in noting:
+        yield f"{told.rule:22}  {told.category:11}  {told.notes:6d} notes, {told.false_notes} without an event"
+
+
+def _load(made: Evaluation) -> Iterator[str]:
+    load = made.load
+    if load is not None:
+        yield (
+            f"\n{load.in_a_shift:.2f} calls in a shift of eight hours, of all households together (busiest "
+            f"{load.busiest}); {load.for_a_nurse:.2f} for a nurse who watches {load.households_a_nurse}"
+        )
+    if made.vital_per_day is not None:
+        yield f"{made.vital_per_day:.3f} alerts about pulse and breath a resident-day, right or false"
+
+
+def _doubts(made: Evaluation) -> Iterator[str]:
+    if made.unknown_kinds:
+        names = ", ".join(f"{kind} ({n})" for kind, n in made.unknown_kinds.items())
+        yield f"kinds that simulator/README.md does not name, taken for emergencies of inactivity: {names}"

@@ -25,8 +25,9 @@ from mimamori.rules.columns import Columns
 from mimamori.rules.evidence import CELL, EvidenceDetector
 from mimamori.rules.latest import Latest, Shared, cell_of, latest_columns
 from mimamori.rules.level import LEVEL_CELL
+from mimamori.rules.rise import RiseDetector
 from mimamori.rules.silent import SilentDetector
-from mimamori.rules.spec import Absent, Away, Band, Climate, Evidence, Rule, Silent
+from mimamori.rules.spec import Absent, Away, Band, Climate, Evidence, Rise, Rule, Silent
 
 GRID = MINUTE
 FORMAT = 2
@@ -189,22 +190,18 @@ def _in_order(found: FindingBatch) -> FindingBatch:
     return found.take(np.lexsort((found.device, found.home, found.rule, found.at))) if len(found) > 1 else found
 
 
-def _detector_of(
-    rule: Rule,
-) -> type[EvidenceDetector | BandDetector | AwayDetector | AbsentDetector | ClimateDetector | SilentDetector]:
-    match rule.condition:
-        case Evidence():
-            return EvidenceDetector
-        case Band():
-            return BandDetector
-        case Away():
-            return AwayDetector
-        case Absent():
-            return AbsentDetector
-        case Climate():
-            return ClimateDetector
-        case Silent():
-            return SilentDetector
+Kind = (
+    type[EvidenceDetector] | type[BandDetector] | type[AwayDetector] | type[AbsentDetector] | type[RiseDetector]
+    | type[ClimateDetector] | type[SilentDetector]
+)  # fmt: skip
+_KINDS: Mapping[type, Kind] = {
+    Evidence: EvidenceDetector, Band: BandDetector, Away: AwayDetector, Absent: AbsentDetector, Rise: RiseDetector,
+    Climate: ClimateDetector, Silent: SilentDetector,
+}  # fmt: skip
+
+
+def _detector_of(rule: Rule) -> Kind:
+    return _KINDS[type(rule.condition)]
 
 
 def facts_of(rule: Rule) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mimamori.model.metrics import Metrics
 from mimamori.model.times import HOUR, MINUTE, NEVER, Zone
-from mimamori.rules.spec import SIGNS, Absent, Away, Band, Climate, Evidence, Rule
+from mimamori.rules.spec import SIGNS, Absent, Away, Band, Climate, Evidence, Rise, Rule, Silent
 
 FEW_EXPECTED = 0.5  # signs of life; fewer, and only the level of power was there to judge by
 Explain = Callable[[Mapping[str, float], int, int], tuple[str, str]]
@@ -31,14 +31,11 @@ def explain_of(rule: Rule, zone: Zone, metrics: Metrics) -> Explain:
         return lambda facts, since, at: _band(
             facts, _clock(zone, since, at), (metric.title_ja, metric.title_en, metric.unit)
         )
-    if isinstance(condition, Away):
-        return lambda facts, since, at: _away(facts, _clock(zone, since, at))
-    if isinstance(condition, Absent):
-        return lambda facts, since, at: _absent(facts, _clock(zone, since, at))
     if isinstance(condition, Climate):
         hot, by_heat_index = bool(condition.high), condition.measure == "wbgt"
         return lambda facts, since, at: _climate(facts, _clock(zone, since, at), hot=hot, by_heat_index=by_heat_index)
-    return lambda facts, since, at: _silent(facts, _clock(zone, since, at))
+    tell = {Away: _away, Absent: _absent, Rise: _rise, Silent: _silent}[type(condition)]
+    return lambda facts, since, at: tell(facts, _clock(zone, since, at))
 
 
 def _clock(zone: Zone, since: int, at: int) -> tuple[str, str]:
@@ -142,6 +139,19 @@ def _absent(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, st
         f"(before that: {en}). The sensor is still talking."
     )
     return sentence_ja, sentence_en
+
+
+def _rise(facts: Mapping[str, float], _: tuple[str, str]) -> tuple[str, str]:
+    now, limit, usual = (_time_of_day(facts[name]) for name in ("minutes", "limit_minutes", "usual_minutes"))
+    return (
+        f"{now}になっても在床のままです。ふだんは{usual}ごろ起床します（目安{limit}）。",
+        f"Still in bed at {now}; usually up around {usual} (limit {limit}).",
+    )
+
+
+def _time_of_day(minutes: float) -> str:
+    hour, minute = divmod(round(minutes), 60)
+    return f"{hour:02d}:{minute:02d}"
 
 
 def _climate(facts: Mapping[str, float], since: tuple[str, str], *, hot: bool, by_heat_index: bool) -> tuple[str, str]:

@@ -116,6 +116,25 @@ class Absent(Content):
         return self
 
 
+class Rise(Content):
+    """Still in bed, long after this household's usual time of rising. Times of day are counted from midnight."""
+
+    kind: Literal["rise"]
+    between: TimeOfDay
+    up_for: Duration
+    margin: Duration
+    start_limit: Duration
+    latest: Duration
+    high_after: Duration = 2 * HOUR
+
+    @model_validator(mode="after")
+    def _check(self) -> Rise:
+        if not self.between.begin < self.start_limit <= self.latest <= self.between.end:
+            msg = 'start_limit and latest must lie in between, in this order; write "11h" and "13h"'
+            raise ValueError(msg)
+        return self
+
+
 class Climate(Content):
     """A room too hot or too cold, for a time that depends on how far."""
 
@@ -148,7 +167,7 @@ class Silent(Content):
     at_most: Duration
 
 
-Condition = Annotated[Evidence | Band | Away | Absent | Climate | Silent, Field(discriminator="kind")]
+Condition = Annotated[Evidence | Band | Away | Absent | Rise | Climate | Silent, Field(discriminator="kind")]
 
 
 class Example(Content):

@@ -18,17 +18,17 @@ import click
 
 import mimamori
 from mimamori import bench as engine_bench
-from mimamori import evaluate as scoring
-from mimamori import scores
 from mimamori.app import serve, stop_on_signals
 from mimamori.backup import back_up
 from mimamori.backup import restore as restore_backup
 from mimamori.check import check_examples
 from mimamori.demo import DemoOptions, run_demo
+from mimamori.evaluate import A_NURSE
 from mimamori.export import read_alerts
 from mimamori.figures import as_json, as_table, read_load
+from mimamori.grade import Wanted, grade
 from mimamori.ingest import measure, told
-from mimamori.model.times import DAY, NEVER, parse_duration, parse_instant
+from mimamori.model.times import NEVER, parse_duration, parse_instant
 from mimamori.on_duty import look_up, read_staff
 from mimamori.register import device, resident, user
 from mimamori.replay import replay as replay_file
@@ -177,24 +177,17 @@ def replay(file: Path, alerts: Path, site: Path | None) -> None:
 @click.option("--truth", required=True, type=_EXISTING, help="What befell whom (CSV: household,kind,start,end).")
 @click.option("--learn-days", default=14.0, show_default=True, type=click.FloatRange(0),
               help="Alerts in them are not false.")  # fmt: skip
-@click.option("--nurse-households", default=scoring.A_NURSE, show_default=True, type=click.IntRange(1),
+@click.option("--nurse-households", default=A_NURSE, show_default=True, type=click.IntRange(1),
               help="How many households one nurse watches.")  # fmt: skip
-@click.option("--json", "json_wanted", is_flag=True, help="As JSON instead of tables.")
+@click.option("--curve", is_flag=True, help="Also delay against false alarms, at several budgets in the one replay.")
+@click.option("--report", type=_NEW, help="Write a page with tables and plots (HTML), the curve among them.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON instead of tables.")
 @_site_option
 def evaluate_command(**options: Any) -> None:
     """Replay a reading FILE and score its alerts: sensitivity, delay, false alarms per 30 household-days, per rule."""
     with _plainly():
-        file, loaded, events = options["file"], _load(options["site"]), scoring.read_truth(options["truth"])
-        result = replay_file(file, loaded)
-        if result.begins is None or result.ends is None:
-            msg = f"{file.name} holds no reading that could be used"
-            raise ValueError(msg)
-        made = scoring.evaluate(
-            result.lines, events, spans=result.spans, learn=int(options["learn_days"] * DAY),
-            households_a_nurse=options["nurse_households"],
-        )  # fmt: skip
-        record = scores.as_record(made, begins=result.begins, ends=result.ends, zone=loaded.zone.name)
-        click.echo(scores.as_json(record) if options["json_wanted"] else scores.as_table(made))
+        file, truth, site = (options.pop(name) for name in ("file", "truth", "site"))
+        click.echo(grade(file, truth, _load(site), Wanted(**options)))
 
 
 @main.command()

@@ -147,12 +147,13 @@ def read_truth(path: Path) -> list[TruthEvent]:
 
 def evaluate(
     lines: Iterable[Mapping[str, Any]], truth: Sequence[TruthEvent], *, spans: Spans, learn: int,
-    households_a_nurse: int = A_NURSE,
+    households_a_nurse: int = A_NURSE, only: tuple[str, ...] = (),
 ) -> Evaluation:  # fmt: skip
     """Score alert lines (as `replay` writes them) against the truth.
 
     spans: of every household of the file. learn: ns from each one's own first reading on in which nothing counts as
     false and no load is reckoned. Where the truth has `watch` rows, those alone say which time is ordinary.
+    only: names of rules; of the emergencies those that one of these may find.
     """
     alerts = sorted((_alert(line) for line in lines), key=lambda a: a.opened)
     mine: dict[str, list[_Alert]] = defaultdict(list)
@@ -165,7 +166,7 @@ def evaluate(
     false = _false(alerts, events, ordinary, told=any(e.kind == WATCH for e in truth))
     late = [a for a in alerts if a.household in spans and a.opened >= spans[a.household][0] + learn]
     kinds = sorted({e.kind for e in events if _role(e) in {"emergency", "change"}})
-    acute = [e for e in events if _role(e) == "emergency"]
+    acute = [e for e in events if _role(e) == "emergency" and (not only or any(answers(e.kind, rule) for rule in only))]
     categories = {a.rule: a.category for a in alerts}
     vital = sum(a.rule.startswith(VITAL) for a in late)
     return Evaluation(

@@ -45,6 +45,13 @@ class Replayed:
     lines: list[dict[str, Any]] = field(default_factory=list)
     events: list[AlertEvent] = field(default_factory=list)
 
+    def note(self, source: RecordedFile, homes: Homes) -> None:
+        """What the file held, once it is read to its end."""
+        self.readings, self.set_aside = source.readings, source.set_aside
+        self.begins, self.ends = source.begins, source.ends
+        self.households, self.rejected = len(homes), source.rejected
+        self.spans = dict(zip(homes.ids, zip(source.firsts, source.lasts.tolist(), strict=False), strict=False))
+
 
 def replay(path: Path, site: Site, *, keep_events: bool = False) -> Replayed:
     """Replay one file. Raises ValueError if it is no reading file, OSError if it cannot be read."""
@@ -65,10 +72,7 @@ def replay(path: Path, site: Site, *, keep_events: bool = False) -> Replayed:
 
     with progress("replay", path.stat().st_size, "B") as bar:
         step_through(source, engine, take, bar.update)
-    result.readings, result.set_aside = source.readings, source.set_aside
-    result.begins, result.ends = source.begins, source.ends
-    result.spans = dict(zip(homes.ids, zip(source.firsts, source.lasts.tolist(), strict=False), strict=False))
-    result.households, result.rejected = len(homes), source.rejected
+    result.note(source, homes)
     result.lines = episodes.lines()
     result.alerts.update(entry["rule"] for entry in result.lines)
     return result

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from mimamori.evaluate import Evaluation, Told
 from mimamori.model.times import iso
+from mimamori.sweep import Point
 
 
 def as_record(made: Evaluation, *, begins: int, ends: int, zone: str) -> dict[str, Any]:
@@ -25,12 +26,12 @@ def as_json(record: Mapping[str, Any]) -> str:
     return json.dumps(record, ensure_ascii=False, indent=1)
 
 
-def as_table(made: Evaluation) -> str:
+def as_table(made: Evaluation, points: Sequence[Point] = ()) -> str:
     """For people: what was found and how soon, how often each rule called in vain, its notes apart, the load."""
     days = f"{made.household_days:.1f} household-days of ordinary time after learning (of {made.watched_days:.1f})"
     return "\n".join([
         f"{made.households} households, {days}",
-        *_kinds(made), *_rules(made), *_notes(made), *_load(made), *_doubts(made),
+        *_kinds(made), *_rules(made), *_notes(made), *_load(made), *_doubts(made), *_curve(points),
     ])  # fmt: skip
 
 
@@ -84,3 +85,17 @@ def _doubts(made: Evaluation) -> Iterator[str]:
     if made.unknown_kinds:
         names = ", ".join(f"{kind} ({n})" for kind, n in made.unknown_kinds.items())
         yield f"kinds that simulator/README.md does not name, taken for emergencies of inactivity: {names}"
+
+
+def _curve(points: Sequence[Point]) -> Iterator[str]:
+    if points:
+        yield "\ninactivity: one false in (power alone)    false in 30 days   found     delay h: median   mean    p90"
+    for p in points:
+        if p.false_per_30_days is None or p.delay_hours is None:
+            continue
+        d = p.delay_hours
+        yield (
+            f"x{p.factor:<8g} {p.one_in_days:8.2f} d ({p.power_alone_one_in_days:.2f} d)            "
+            f"{p.false_per_30_days:8.2f}       {p.found:4d}/{p.events:<4d}          "
+            f"{d['median']:6.2f} {d['mean']:6.2f} {d['p90']:6.2f}"
+        )

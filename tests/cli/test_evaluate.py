@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from math import log
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,13 @@ from click.testing import CliRunner
 
 from mimamori.cli import main
 from mimamori.evaluate import Evaluation, evaluate, garwood, read_truth, wilson
-from mimamori.model.times import DAY, HOUR, iso, parse_instant
+from mimamori.model.times import DAY, HOUR, MINUTE, iso, parse_instant
+from mimamori.replay import replay
+from mimamori.rules.spec import Condition, Evidence
 from mimamori.scores import as_table
 from mimamori.simulator.truth import TruthEvent
+from mimamori.site import load_site
+from mimamori.sweep import curve, replay_swept
 
 T0 = parse_instant("2026-01-01T00:00:00+09:00")
 
@@ -129,6 +134,24 @@ class TestScore:
         assert "taken for emergencies of inactivity: slipped (1)" in text
 
 
+def write_quiet_days(path: Path) -> None:
+    """Ten days of motion every ten minutes, in the last of which it ends at nine; the sensor lives on."""
+    rows = ["time,household,device,metric,value"]
+    for minute in range(0, 10 * 1440 + 12 * 60, 10):
+        day, hour = divmod(minute / 60, 24)
+        seen = 7 <= hour < 21 and not (day == 9 and hour >= 9) and day < 10
+        rows += [f"{iso(T0 + minute * MINUTE)},a,hall,{m},1" for m in ("heartbeat", *("motion",) * seen)]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def stricter(condition: Condition) -> Condition:
+    assert isinstance(condition, Evidence)
+    return condition.model_copy(update={
+        "one_false_alarm_in": condition.one_false_alarm_in // 16,
+        "power_alone_false_alarm_in": condition.power_alone_false_alarm_in // 16,
+    })  # fmt: skip
+
+
 class TestTruthFile:
     def test_every_bad_row_is_named_with_its_line(self, tmp_path: Path) -> None:
         file = tmp_path / "truth.csv"
@@ -153,7 +176,9 @@ class TestCommand:
         made = ["simulate", "--households", "3", "--days", "5", "--bed-every", "60s", "--seed", "3"]
         assert run.invoke(main, [*made, "--out", str(out), "--truth", str(truth)]).exit_code == 0
         assert run.invoke(main, ["replay", str(out), "--alerts", str(lines)]).exit_code == 0
-        done = run.invoke(main, ["evaluate", str(out), "--truth", str(truth), "--learn-days", "2", "--json"])
+        page = tmp_path / "report.html"
+        asked = ["--truth", str(truth), "--learn-days", "2", "--json", "--report", str(page)]
+        done = run.invoke(main, ["evaluate", str(out), *asked])
         assert done.exit_code == 0, done.output
         told = json.loads(done.stdout[done.stdout.index("{\n") :])
         written = [json.loads(line)["rule"] for line in lines.read_text(encoding="utf-8").splitlines()]
@@ -161,6 +186,29 @@ class TestCommand:
         assert told["households"] == 3
         assert told["watched_days"] == pytest.approx(9, abs=0.1)
         assert told["household_days"] <= told["watched_days"]
+        html = page.read_text(encoding="utf-8")
+        assert html.count("<svg") >= 2
+        assert "http" not in html.replace("http://www.w3.org/2000/svg", "")
+
+    def test_each_budget_of_the_curve_acts_as_if_it_were_the_only_one(self, tmp_path: Path) -> None:
+        readings = tmp_path / "r.csv"
+        write_quiet_days(readings)
+        site = load_site()
+        result, lines = replay_swept(readings, site, (1 / 16, 1.0))
+        assert [e["id"] for e in lines[1.0]] == [e["id"] for e in replay(readings, site).lines]
+        own = [
+            r.model_copy(update={"condition": stricter(r.condition)}) if r.name == "inactivity" else r
+            for r in site.rules
+        ]
+        alone = replay(readings, replace(site, rules=tuple(own))).lines
+        assert [(e["id"], e["resolved"]) for e in lines[1 / 16]] == [(e["id"], e["resolved"]) for e in alone]
+        assert lines[1 / 16][0]["opened"] < lines[1.0][0]["opened"]
+        truth = [TruthEvent(household="a", kind="collapse", start=T0 + 9 * DAY + 9 * HOUR, end=result.spans["a"][1])]
+        soon, late = curve(lines, truth, site, spans=result.spans, learn=3 * DAY)
+        assert (soon.found, late.found, soon.one_in_days) == (1, 1, late.one_in_days / 16)
+        assert soon.delay_hours is not None
+        assert late.delay_hours is not None
+        assert soon.delay_hours["median"] < late.delay_hours["median"]
 
     def test_a_truth_that_is_none_ends_with_status_one_and_its_mend(self, tmp_path: Path) -> None:
         bad = tmp_path / "t.csv"

@@ -1,0 +1,46 @@
+"""The work of `mimamori evaluate`: replay, score, and tell it as tables, JSON or a page. Wiring only.
+
+May import everything from site down, evaluate and sweep. Reads no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mimamori.evaluate import A_NURSE, evaluate, read_truth
+from mimamori.model.times import DAY
+from mimamori.replay import replay
+from mimamori.report import as_page
+from mimamori.scores import as_json, as_record, as_table
+from mimamori.site import Site
+from mimamori.sweep import curve, replay_swept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What was asked for. report: where to write the page, which holds the curve too."""
+
+    learn_days: float
+    nurse_households: int = A_NURSE
+    curve: bool = False
+    report: Path | None = None
+    as_json: bool = False
+
+
+def grade(file: Path, truth: Path, site: Site, wanted: Wanted) -> str:
+    """What to print. Raises ValueError or OSError for files that cannot be used."""
+    events, learn = read_truth(truth), int(wanted.learn_days * DAY)
+    result, swept = replay_swept(file, site) if wanted.curve or wanted.report else (replay(file, site), {})
+    if result.begins is None or result.ends is None:
+        msg = f"{file.name} holds no reading that could be used"
+        raise ValueError(msg)
+    nurse = wanted.nurse_households
+    made = evaluate(result.lines, events, spans=result.spans, learn=learn, households_a_nurse=nurse)
+    points = curve(swept, events, site, spans=result.spans, learn=learn)
+    if wanted.report:
+        wanted.report.write_text(as_page(made, points, name=file.name), encoding="utf-8")
+    if not wanted.as_json:
+        return as_table(made, points)
+    record = as_record(made, begins=result.begins, ends=result.ends, zone=site.zone.name)
+    return as_json(record | {"curve": [asdict(p) for p in points]})

@@ -209,6 +209,8 @@ class AwayTwin:
     mean: float = field(init=False)
     variance: float = away_module.PRIOR_SPREAD**2
     count: int = 0
+    rise: float = 0.0  # minutes before the end of the night
+    rise_variance: float = away_module.RISE_SPREAD**2
 
     def __post_init__(self) -> None:
         self.mean = log(self.spec.start_limit / MINUTE) - away_module.Z99 * away_module.PRIOR_SPREAD
@@ -222,14 +224,17 @@ class AwayTwin:
                 self.learn(max((self.taken - self.left) / MINUTE, 0.5))
             self.left = None
         if self.left is not None and self.sign is not None and self.sign - self.left >= self.spec.shortest_limit:
-            self.left = None  # up and about
+            self.risen()  # up and about
         self.before = self.now
         away = 0 if self.left is None else at - self.left
         quiet = 0 if self.left is None else at - max(self.left, self.left if self.sign is None else self.sign)
-        firing = away >= self.limit() and (quiet >= self.spec.no_sign_for or self.level > 0)
-        if not firing and not self.spec.between.holds(ZONE.time_of_day(at)):
-            self.left = None
-        self.level = 0 if not firing else Level.HIGH if away >= self.limit() * self.spec.high_after else Level.MEDIUM
+        patience = self.patience()
+        firing = away >= self.limit() * patience and (quiet >= self.spec.no_sign_for * patience or self.level > 0)
+        if not firing and self.left is not None and not self.spec.between.holds(ZONE.time_of_day(at)):
+            self.risen()
+        self.level = (
+            0 if not firing else Level.HIGH if away >= self.limit() * patience * self.spec.high_after else Level.MEDIUM
+        )
         verdict = Verdict.FIRING if firing else Verdict.CLEAR if self.left is None else Verdict.PENDING
         since = -(2**63) if self.left is None else self.left
         return (Verdict.UNKNOWN if self.now is None else verdict), self.level, since
@@ -254,6 +259,23 @@ class AwayTwin:
         self.mean += rate * off
         self.variance = (1 - rate) * (self.variance + rate * off**2)
         self.count += 1
+
+    def before_end(self) -> float:
+        assert self.left is not None
+        return (6 * HOUR - (self.left - MIDNIGHT)) % (24 * HOUR) / MINUTE
+
+    def patience(self) -> float:
+        earliest = self.rise + away_module.Z95 * sqrt(self.rise_variance)
+        return away_module.RISING if self.left is not None and self.before_end() <= earliest else 1.0
+
+    def risen(self) -> None:
+        if self.before_end() <= 4 * 60:
+            furthest = away_module.FURTHEST * sqrt(self.rise_variance)
+            off = min(max(self.before_end() - self.rise, -furthest), furthest)
+            rate = away_module.RISE_RATE
+            self.rise = float(np.float32(self.rise + rate * off))
+            self.rise_variance = float(np.float32((1 - rate) * (self.rise_variance + rate * off**2)))
+        self.left = None
 
     def limit(self) -> float:
         minutes = exp(self.mean + away_module.Z99 * sqrt(self.variance))

@@ -1,7 +1,8 @@
 """Left the bed at night and has not come back for longer than is usual for this household.
 
 May import model and rules. The limit is the household's own 99th percentile of such absences, from the mean and spread
-of their logarithm, held between two bounds.
+of their logarithm, held between two bounds. Leaving the bed about the own time of rising is given twice the time:
+whoever sits down with a newspaper at five has not fallen.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.model.findings import FindingBatch, Level, no_findings
-from mimamori.model.times import MINUTE, NEVER, Nanos
+from mimamori.model.times import DAY, MINUTE, NEVER, Nanos
 from mimamori.rules.changes import changed, findings_of, judged
 from mimamori.rules.columns import Column
 from mimamori.rules.latest import BED, Shared
@@ -20,6 +21,10 @@ FACTS = ("minutes", "limit_minutes", "usual_minutes", "no_sign_minutes")
 Z99 = 2.326  # 99th percentile of the normal law
 PRIOR_COUNT, PRIOR_SPREAD = 5.0, 0.7
 RATE = 0.05  # weight of a new absence once the first ones are in
+Z95, RISE_SPREAD = 1.645, 30.0  # 95th percentile; minutes: prior spread of the time of rising, whose mean is the end
+RISE_RATE = 0.1  # weight of a new morning
+RISING = 2.0  # times as patient from the own 5th percentile of that time on
+FURTHEST = 3.0  # standard deviations that one morning can count for
 
 
 class AwayDetector:
@@ -34,6 +39,8 @@ class AwayDetector:
         self._rule, self._index, self._spec = rule, index, condition
         self._columns, self._zone = shared.columns, shared.zone
         self.metric: int | None = shared.metrics.index("in_bed")
+        begin, end = condition.between.begin, condition.between.end
+        self._length = (end - begin) % DAY
         self._prior_log = float(np.log(condition.start_limit / MINUTE)) - Z99 * PRIOR_SPREAD
 
     @staticmethod
@@ -44,6 +51,8 @@ class AwayDetector:
             Column("left", "i8", NEVER, "ns, when the bed was left"),
             Column("log_mean", "f8", 0, "ln minutes, departure from the prior"),
             Column("log_spread", "f8", PRIOR_SPREAD**2, "variance of ln minutes"),
+            Column("rise", "f4", 0, "minutes, usual rising before the end of the part of day"),
+            Column("rise_spread", "f4", RISE_SPREAD**2, "variance of minutes"),
             Column("absences", "i4", 0, "learned from"),
             Column("verdict", "i1", 3, "Verdict"),
             Column("level", "i1", 0, "Level"),
@@ -67,14 +76,19 @@ class AwayDetector:
         self._learn(rows[learns], left[learns])
         left[came] = NEVER
         # Moving about long after leaving the bed is being up, not lying on the way back from the toilet.
-        left[(left != NEVER) & (sign - np.where(left == NEVER, 0, left) >= self._spec.shortest_limit)] = NEVER
+        up = (left != NEVER) & (sign - np.where(left == NEVER, 0, left) >= self._spec.shortest_limit)
+        self._learn_rise(rows[up], left[up], at)
+        left[up] = NEVER
         known = (bed == bed) & ~self._silent()[rows]  # noqa: PLR0124 - NaN: never told
         absent = np.where(left == NEVER, 0, at - np.where(left == NEVER, at, left))
         quiet = at - np.maximum(sign, np.where(left == NEVER, at, left))
-        limit = self._limit(rows)
-        firing = (absent >= limit) & ((quiet >= self._spec.no_sign_for) | (level > 0))
+        patience = self._patience(rows, left, at)
+        limit = self._limit(rows) * patience
+        firing = (absent >= limit) & ((quiet >= self._spec.no_sign_for * patience) | (level > 0))
         if not self._spec.between.holds(self._zone.time_of_day(at)):
-            left[~firing] = NEVER  # morning: up and about
+            up = (left != NEVER) & ~firing  # morning: up and about
+            self._learn_rise(rows[up], left[up], at)
+            left[up] = NEVER
         new = np.where(firing, np.int8(Level.MEDIUM), np.int8(Level.NONE))
         new[firing & (absent >= limit * self._spec.high_after)] = Level.HIGH
         c[f"{name}.bed"][rows] = bed
@@ -84,6 +98,30 @@ class AwayDetector:
             verdict=judged(firing=firing, pending=left != NEVER, known=known), level=new.astype(np.int8),
             since=left, score=absent / MINUTE, facts=lambda rows: self._facts(rows, at), home=None, at=at,
         )  # fmt: skip
+
+    def _before_end(self, left: Nanos, at: int) -> NDArray[np.float64]:
+        """(r,) minutes from leaving the bed to the end of the part of day."""
+        begun = (self._zone.time_of_day(at - 1) + 1 - self._spec.between.begin) % DAY
+        before: NDArray[np.float64] = (self._length - begun + (at - left)) / MINUTE
+        return before
+
+    def _patience(self, rows: NDArray[np.intp], left: Nanos, at: int) -> NDArray[np.float64]:
+        c, name = self._columns, self._rule.name
+        spread = np.sqrt(c[f"{name}.rise_spread"][rows].astype(np.float64))
+        earliest = c[f"{name}.rise"][rows].astype(np.float64) + Z95 * spread
+        return np.where(self._before_end(np.where(left == NEVER, at, left), at) <= earliest, RISING, 1.0)
+
+    def _learn_rise(self, rows: NDArray[np.intp], left: Nanos, at: int) -> None:
+        """Who left the bed in the later half of the part of day and stayed up has risen."""
+        c, name = self._columns, self._rule.name
+        before = self._before_end(left, at)
+        late = before <= self._length / MINUTE / 2
+        rows, before = rows[late], before[late]
+        mean, spread = c[f"{name}.rise"][rows].astype(np.float64), c[f"{name}.rise_spread"][rows].astype(np.float64)
+        furthest = FURTHEST * np.sqrt(spread)
+        off = np.clip(before - mean, -furthest, furthest)
+        c[f"{name}.rise"][rows] = mean + RISE_RATE * off
+        c[f"{name}.rise_spread"][rows] = (1 - RISE_RATE) * (spread + RISE_RATE * off**2)
 
     def _silent(self) -> NDArray[np.bool_]:
         c = self._columns
@@ -116,7 +154,8 @@ class AwayDetector:
         usual = np.exp(self._prior_log + c[f"{name}.log_mean"][rows])
         sign = c["last_sign"][rows]
         quiet = np.where(sign == NEVER, minutes, (at - np.where(sign == NEVER, at, sign)) / MINUTE)
-        return np.column_stack([minutes, self._limit(rows) / MINUTE, usual, quiet])
+        limit = self._limit(rows) * self._patience(rows, left, at) / MINUTE
+        return np.column_stack([minutes, limit, usual, quiet])
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""

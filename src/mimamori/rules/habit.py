@@ -41,7 +41,7 @@ def habit_columns(prefix: str) -> list[Column]:
         Column("active", "f2", 0, "share of cells with a sign", (SLOTS,)),
         Column("run_ended", "f4", 0, "quiet spells ended, by run length", (len(RUN_PRIOR),)),
         Column("run_exposed", "f4", 0, "ends expected from slot of day alone", (len(RUN_PRIOR),)),
-        Column("spell_exposed", "f4", 0, "as exposed, of the quiet spell not over yet", (SLOTS,)),
+        Column("spell_exposed", "f2", 0, "as exposed, of the quiet spell not over yet", (SLOTS,)),
         Column("spell_run_exposed", "f4", 0, "as run_exposed, of the quiet spell not over yet", (len(RUN_PRIOR),)),
         Column("peaks", "f8", PEAKS_A_DAY * RATE_DAYS, "faded count"),
         Column("excess", "f8", PEAK_MEAN * MEAN_PEAKS, "nats, faded sum over PEAK_FROM"),
@@ -134,7 +134,7 @@ class Habit:
         self._c("active")[slot, rows] = active + np.float16(ACTIVE_RATE) * (sign[rows] - active)
         exposed = np.flatnonzero(rows & (run >= 1))
         bucket = np.searchsorted(RUN_EDGES, run[exposed], side="right")
-        self._c("spell_exposed")[slot, exposed] += base[exposed].astype(np.float32)
+        self._c("spell_exposed")[slot, exposed] += base[exposed].astype(np.float16)
         relative = hazard.sum(0)[exposed] / base[exposed]
         self._c("spell_run_exposed")[bucket, exposed] += relative.astype(np.float32)
         done = exposed[sign[exposed]]

@@ -22,12 +22,13 @@ from mimamori.rules.away import AwayDetector
 from mimamori.rules.band import BandDetector
 from mimamori.rules.climate import ClimateDetector
 from mimamori.rules.columns import Columns
+from mimamori.rules.count import CountDetector
 from mimamori.rules.evidence import CELL, EvidenceDetector
 from mimamori.rules.latest import Latest, Shared, cell_of, latest_columns
 from mimamori.rules.level import LEVEL_CELL
 from mimamori.rules.rise import RiseDetector
 from mimamori.rules.silent import SilentDetector
-from mimamori.rules.spec import Absent, Away, Band, Climate, Evidence, Rise, Rule, Silent
+from mimamori.rules.spec import Absent, Away, Band, Climate, Count, Evidence, Rise, Rule, Silent
 
 GRID = MINUTE
 FORMAT = 2
@@ -192,11 +193,11 @@ def _in_order(found: FindingBatch) -> FindingBatch:
 
 Kind = (
     type[EvidenceDetector] | type[BandDetector] | type[AwayDetector] | type[AbsentDetector] | type[RiseDetector]
-    | type[ClimateDetector] | type[SilentDetector]
+    | type[ClimateDetector] | type[CountDetector] | type[SilentDetector]
 )  # fmt: skip
 _KINDS: Mapping[type, Kind] = {
     Evidence: EvidenceDetector, Band: BandDetector, Away: AwayDetector, Absent: AbsentDetector, Rise: RiseDetector,
-    Climate: ClimateDetector, Silent: SilentDetector,
+    Climate: ClimateDetector, Count: CountDetector, Silent: SilentDetector,
 }  # fmt: skip
 
 

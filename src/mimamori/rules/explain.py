@@ -11,7 +11,7 @@ import numpy as np
 
 from mimamori.model.metrics import Metrics
 from mimamori.model.times import HOUR, MINUTE, NEVER, Zone
-from mimamori.rules.spec import SIGNS, Absent, Away, Band, Climate, Evidence, Rise, Rule, Silent
+from mimamori.rules.spec import SIGNS, Absent, Away, Band, Climate, Count, Evidence, Rise, Rule, Silent
 
 FEW_EXPECTED = 0.5  # signs of life; fewer, and only the level of power was there to judge by
 Explain = Callable[[Mapping[str, float], int, int], tuple[str, str]]
@@ -34,7 +34,7 @@ def explain_of(rule: Rule, zone: Zone, metrics: Metrics) -> Explain:
     if isinstance(condition, Climate):
         hot, by_heat_index = bool(condition.high), condition.measure == "wbgt"
         return lambda facts, since, at: _climate(facts, _clock(zone, since, at), hot=hot, by_heat_index=by_heat_index)
-    tell = {Away: _away, Absent: _absent, Rise: _rise, Silent: _silent}[type(condition)]
+    tell = {Away: _away, Absent: _absent, Rise: _rise, Count: _count, Silent: _silent}[type(condition)]
     return lambda facts, since, at: tell(facts, _clock(zone, since, at))
 
 
@@ -165,6 +165,20 @@ def _climate(facts: Mapping[str, float], since: tuple[str, str], *, hot: bool, b
         f"{since[0]}から{span[0]}、{name[0]}が{limit:g}{side[0]}です。いま{value:.1f}℃{air[0]}。",
         f"For {span[1]}, since {since[1]}, the {name[1]} is {side[1]} {limit:g} °C; now {value:.1f} °C{air[1]}.",
     )
+
+
+def _count(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, str]:
+    count, limit, usual, window = (facts[f] for f in ("count", "limit", "usual", "window_minutes"))
+    door = ("玄関も使われました。", " The front door was used.") if facts["door"] > 0 else ("", "")
+    sentence_ja = (
+        f"夜間、{since[0]}から、ベッドの外で動いている時間が{window:.0f}分間のうち{count:.0f}分あります。"
+        f"この方の夜は多くても{usual:.0f}分ほどです（目安{limit:.0f}分）。{door[0]}"
+    )
+    sentence_en = (
+        f"Up and about at night since {since[1]}: {count:.0f} of {window:.0f} min; usually at most about "
+        f"{usual:.0f} min (limit {limit:.0f} min).{door[1]}"
+    )
+    return sentence_ja, sentence_en
 
 
 def _silent(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, str]:

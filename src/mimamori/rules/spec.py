@@ -135,6 +135,26 @@ class Rise(Content):
         return self
 
 
+class Count(Content):
+    """Too many minutes up and about in a window of the night, for this household."""
+
+    kind: Literal["count"]
+    between: TimeOfDay
+    window: Duration = Field(ge=10 * MINUTE, le=50 * MINUTE)
+    start_limit: float = Field(gt=0)
+    lowest_limit: float = Field(gt=0)
+    highest_limit: float = Field(gt=0)
+    settled_after: Duration = Field(default=45 * MINUTE, gt=0)
+    pending_at: float = Field(default=0.6, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Count:
+        if not self.lowest_limit <= self.start_limit <= self.highest_limit <= self.window // MINUTE:
+            msg = "lowest_limit, start_limit, highest_limit and the window's minutes must grow; write 10, 14 and 25"
+            raise ValueError(msg)
+        return self
+
+
 class Climate(Content):
     """A room too hot or too cold, for a time that depends on how far."""
 
@@ -167,7 +187,7 @@ class Silent(Content):
     at_most: Duration
 
 
-Condition = Annotated[Evidence | Band | Away | Absent | Rise | Climate | Silent, Field(discriminator="kind")]
+Condition = Annotated[Evidence | Band | Away | Absent | Rise | Climate | Count | Silent, Field(discriminator="kind")]
 
 
 class Example(Content):

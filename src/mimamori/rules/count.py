@@ -23,6 +23,7 @@ ABOVE = 3.0  # standard deviations of the own nights' busiest windows
 PRIOR_COUNT, PRIOR_SPREAD = 3.0, 3.0  # nights, and minutes, before own nights are known
 RATE = 0.08  # weight of a new night once the first ones are in
 SIGN = np.uint64(1)
+SPAN = 65_536  # minutes, 45 days: a window that old was emptied long before
 
 
 class CountDetector:
@@ -50,7 +51,7 @@ class CountDetector:
         """What this rule keeps for each household."""
         own = [
             Column("minutes", "u8", 0, "bit k: up and about in the minute that ended k minutes before `looked`"),
-            Column("looked", "u4", 0, "minutes since 1970, when `minutes` was last moved on"),
+            Column("looked", "u2", 0, "minutes since 1970, modulo 65,536, when `minutes` was last moved on"),
             Column("settled", "?", 0, "has gone to rest tonight"),
             Column("peak", "u1", 0, "minutes, the busiest window of this night"),
             Column("usual", "f2", 0, "minutes, mean of the nights' peaks, departure from the prior"),
@@ -86,7 +87,7 @@ class CountDetector:
         """Move the windows of these rows on to `at`, and add what was seen last."""
         c, looked = self._columns, self._c("looked")
         now, last, bed = at // MINUTE, c["last_sign"][rows], c["value"][self._bed, rows]
-        passed = np.minimum(now - looked[rows].astype(np.int64), 63).astype(np.uint64)
+        passed = np.minimum((now - looked[rows].astype(np.int64)) % SPAN, 63).astype(np.uint64)
         minutes = (self._c("minutes")[rows] << passed) & self._mask
         ago = np.where(last == NEVER, self._window, (at - np.where(last == NEVER, at, last)) // MINUTE)
         settled = self._c("settled")
@@ -96,7 +97,7 @@ class CountDetector:
         quiet = (last != NEVER) & (at - np.where(last == NEVER, at, last) >= self._spec.settled_after)
         settled[rows] |= fresh & ((bed > 0) | quiet)
         self._c("minutes")[rows] = minutes
-        looked[rows] = now
+        looked[rows] = now % SPAN
         peak = self._c("peak")
         peak[rows] = np.maximum(peak[rows], np.bitwise_count(minutes))
 

@@ -31,7 +31,7 @@ from mimamori.rules.silent import SilentDetector
 from mimamori.rules.spec import Absent, Away, Band, Climate, Count, Evidence, Rise, Rule, Silent
 
 GRID = MINUTE
-FORMAT = 2
+FORMAT = 3
 PENDING = ("home", "device", "metric", "value", "taken", "got", "flags")
 
 

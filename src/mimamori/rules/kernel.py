@@ -57,7 +57,7 @@ class State(NamedTuple):
     taken: NDArray[np.int64]
     fresh: NDArray[np.bool_]
     sum: NDArray[np.float64]
-    counted: NDArray[np.int32]  # column `count`: tuples have a method of that name
+    counted: NDArray[np.uint16]  # column `count`: tuples have a method of that name
     signs: NDArray[np.bool_]
     has: NDArray[np.bool_]
     last_sign: NDArray[np.int64]

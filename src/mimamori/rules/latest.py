@@ -33,7 +33,7 @@ def latest_columns(metrics: int) -> list[Column]:
         Column("taken", "i8", NEVER, "ns", (metrics,)),
         Column("fresh", "?", 0, "something was heard since the minute began"),
         Column("sum", "f8", 0, "of the metric, since the minute began", (metrics,)),
-        Column("count", "i4", 0, "readings since the minute began", (metrics,)),
+        Column("count", "u2", 0, "readings since the minute began", (metrics,)),
         Column("signs", "?", 0, "sign of life seen since the evidence cell began", (len(SIGNS),)),
         Column("has", "?", 0, "has had a sensor of this kind", (len(SIGNS),)),
         Column("last_sign", "i8", NEVER, "ns"),

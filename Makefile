@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test faults setup servers lint types unit check wheel screenshots clean
+.PHONY: demo test faults setup servers lint types unit check wheel screenshots scoreboard clean
 
 demo: $(VENV)/.installed          ## the whole service with simulated households, on this machine only
 	$(BIN)/mimamori demo $(ARGS)
@@ -48,6 +48,9 @@ faults: $(VENV)/.installed-test servers   ## a hundred kills and other faults on
 
 wheel: $(VENV)/.installed-test    ## sdist -> wheel -> a clean environment elsewhere -> mimamori check
 	sh .ci/wheel
+
+scoreboard: $(VENV)/.installed    ## docs/scoreboard.md: our rules beside others' on simulated and recorded homes; takes minutes
+	$(BIN)/mimamori scoreboard $(ARGS)
 
 screenshots: $(VENV)/.installed-test servers   ## pictures of the main pages from a short demo, in the folder screenshots
 	$(BIN)/python .ci/screenshots screenshots

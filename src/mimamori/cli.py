@@ -33,6 +33,7 @@ from mimamori.on_duty import look_up, read_staff
 from mimamori.register import device, resident, user
 from mimamori.replay import replay as replay_file
 from mimamori.replay import write_lines
+from mimamori.scoreboard import make_scoreboard
 from mimamori.settings import Settings, read_settings
 from mimamori.simulate import publish_days, write_days
 from mimamori.site import Site, SiteError, copy_content, load_site
@@ -307,6 +308,18 @@ def load_command(site: Path | None, data: Path, days: int, until: str | None, js
         now = parse_instant(until) if until else wall()
         found = asyncio.run(read_load(settings.ledger_url, days, now))
         click.echo(as_json(found, zone) if json_wanted else as_table(found, zone))
+
+
+@main.command("scoreboard")
+@click.option("--out", default="docs/scoreboard.md", show_default=True, type=_NEW, help="Figures are put beside it.")
+@click.option("--beside", default="../shared", show_default=True, type=click.Path(file_okay=False, path_type=Path),
+              help="Folder with data/ and yardstick/ of real recordings; left out if there is none.")  # fmt: skip
+@_site_option
+def scoreboard_command(out: Path, beside: Path, site: Path | None) -> None:
+    """Our rules about inactivity beside other ways, on simulated and recorded homes; takes minutes."""
+    with _plainly():
+        for board in make_scoreboard(_load(site), out, beside):
+            click.echo(f"done: {board.name}", err=True)
 
 
 @main.group()

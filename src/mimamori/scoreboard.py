@@ -1,0 +1,253 @@
+"""`mimamori scoreboard`: our rules about inactivity beside re-implemented rivals, on the same files and scored alike.
+
+May import everything from site down, sweep, rivals and plots. Reads no clock. Simulated households at three levels of
+noise, with fixed seeds, and real recordings where they lie beside the project; those are read there, never copied.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from mimamori.evaluate import Spans, evaluate, read_truth
+from mimamori.model.metrics import Metrics
+from mimamori.model.readings import ReadingBatch, concat
+from mimamori.model.times import DAY, MINUTE, parse_instant
+from mimamori.plots import Series, curves
+from mimamori.rivals import RIVALS, as_lines, read_households
+from mimamori.rules.spec import Evidence, Silent
+from mimamori.simulator.days import simulate
+from mimamori.simulator.households import households
+from mimamori.simulator.plan import plan_events
+from mimamori.simulator.truth import TruthEvent, write_truth
+from mimamori.simulator.write import write_readings
+from mimamori.site import Site
+from mimamori.sweep import FACTORS, curve, replay_swept
+
+NOISE = {"no noise": 0.0, "5 % noise": 0.05, "20 % noise": 0.2}
+START = parse_instant("2026-01-01T00:00:00+09:00")
+RECORDED = (
+    ("wsu_al", "events_wsu_al.csv.gz", 14, ()),
+    ("house_A", "events_house_A.csv.gz", 12, ()),
+    ("house_C", "events_house_C.csv.gz", 9, ()),
+    ("energy", "energy_30min.csv.gz", 28, ("--days", "360")),
+)  # name, file, days of learning, more arguments
+OURS = "mimamori"
+ONLY = ("inactivity",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One way to watch at one setting, on one set."""
+
+    way: str
+    setting: str
+    false: int
+    false_per_30_days: float
+    found: int
+    events: int
+    already_in_alarm: int
+    median: float
+    mean: float
+    p90: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """All ways on one set."""
+
+    name: str
+    what: str
+    household_days: float
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulated:
+    """A set of simulated households: everybody lives, and some collapse."""
+
+    households: int
+    days: int
+    learn_days: int
+    seed: int
+    bed_every: int = MINUTE
+
+
+FULL = Simulated(households=60, days=35, learn_days=14, seed=7001)
+SMALL = Simulated(households=6, days=16, learn_days=9, seed=7013, bed_every=10 * MINUTE)
+
+
+def simulated_board(site: Site, folder: Path, chosen: Simulated, noise: str, *, rivals: bool = True) -> Board:
+    """Simulate into `folder`, then let everybody watch."""
+    file, truth = folder / "readings.parquet", folder / "truth.csv"
+    homes = households(site.scene, count=chosen.households, seed=chosen.seed, bed_every=chosen.bed_every)
+    end = START + chosen.days * DAY
+    first = START + chosen.learn_days * DAY
+    events = plan_events(homes, start=START, end=end, seed=chosen.seed, first_after=first)
+    write_truth(truth, events, site.zone.name)
+    days = simulate(homes, start=START, end=end, seed=chosen.seed, events=events, step=DAY, order="taken")
+    told = stir(days, site.metrics, NOISE[noise], chosen.seed)
+    write_readings(file, homes, site.metrics, told, site.zone.name)
+    what = f"{chosen.households} simulated households x {chosen.days} days, seed {chosen.seed}, {noise}"
+    return _board(site, file, truth, name=f"simulated, {noise}", what=what, learn_days=chosen.learn_days, rivals=rivals)
+
+
+def stir(days: Iterator[ReadingBatch], metrics: Metrics, share: float, seed: int) -> Iterator[ReadingBatch]:
+    """Lose that share of all readings, and see phantoms: that share of each sensor's usual motions, at random times."""
+    dice, motion = np.random.default_rng(seed), metrics.index("motion")
+    usual: dict[int, float] = {}
+    homes: dict[int, int] = {}
+    for number, day in enumerate(days):
+        if not share or not len(day):
+            yield day
+            continue
+        seen = day.take((day.metric == motion) & (day.value > 0))
+        counts = np.bincount(seen.device, minlength=0)
+        for device in np.flatnonzero(counts).tolist():
+            usual[device] = usual.get(device, 0.0) + float(counts[device])
+        homes |= dict(zip(seen.device.tolist(), seen.home.tolist(), strict=True))
+        low, high = int(day.taken[0]), int(day.taken[-1])
+        times = [dice.poisson(share * usual[d] / (number + 1)) for d in sorted(usual)]
+        seen_by = np.repeat(np.array(sorted(usual), np.int32), times)
+        at = np.sort(dice.integers(low, high + 1, len(seen_by))) // 1_000_000 * 1_000_000
+        phantom = ReadingBatch(
+            home=np.array([homes[d] for d in seen_by.tolist()], np.int32), device=seen_by,
+            metric=np.full(len(at), motion, np.int16), value=np.ones(len(at)), taken=at, got=at,
+            flags=np.zeros(len(at), np.uint8),
+        )  # fmt: skip
+        both = concat([day.take(dice.random(len(day)) >= share), phantom])
+        yield both.take(np.argsort(both.taken, kind="stable"))
+
+
+def recorded_boards(site: Site, beside: Path) -> Iterator[Board]:
+    """Boards of the real recordings in `beside`, cut off at random moments by the yardstick there; none without them.
+
+    Raises subprocess.CalledProcessError if the yardstick fails.
+    """
+    tool = beside / "yardstick" / "collapse.py"
+    for name, data, learn, more in RECORDED:
+        file = beside / "data" / data
+        if not tool.is_file() or not file.is_file():
+            continue
+        with TemporaryDirectory() as kept:
+            cut, truth = Path(kept) / "cut.csv.gz", Path(kept) / "truth.csv"
+            command = [sys.executable, tool, file, cut, truth, "--learn-days", str(learn), "--seed", "1", *more]
+            subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own yardstick, no shell
+            what = f"real recording {data}, 40 copies a home cut off at random moments (collapse.py --seed 1)"
+            yield _board(site, cut, truth, name=f"recorded, {name}", what=what, learn_days=learn)
+
+
+def _board(site: Site, file: Path, truth: Path, *, name: str, what: str, learn_days: int, rivals: bool = True) -> Board:
+    events, learn = read_truth(truth), learn_days * DAY
+    result, swept = replay_swept(file, _quiet_rules(site), FACTORS if rivals else (1.0,))
+    scores = []
+    for point in curve(swept, events, site, spans=result.spans, learn=learn):
+        setting = "as shipped" if point.factor == 1 else f"budget x{point.factor:g}"
+        told = [line for line in swept[point.factor] if str(line["rule"]).startswith(ONLY)]
+        scores.append(_score(OURS, setting, told, events, spans=result.spans, learn=learn))
+    if rivals:
+        seen = read_households(file, site.metrics, site.zone)
+        for way, settings in RIVALS.items():
+            for setting, watch in settings:
+                lines = as_lines({h: watch(home, site.zone) for h, home in seen.items()})
+                scores.append(_score(way, setting, lines, events, spans=result.spans, learn=learn))
+    days = evaluate([], events, spans=result.spans, learn=learn).household_days
+    return Board(name=name, what=what, household_days=days, scores=tuple(scores))
+
+
+def _quiet_rules(site: Site) -> Site:
+    """The rules about inactivity, and about silence, which tells them whom not to believe; no other moves them."""
+    kept = [i for i, rule in enumerate(site.rules) if isinstance(rule.condition, Evidence | Silent)]
+    return replace(site, rules=tuple(site.rules[i] for i in kept), rule_infos=tuple(site.rule_infos[i] for i in kept))
+
+
+def _score(
+    way: str, setting: str, lines: Sequence[Mapping[str, object]], truth: Sequence[TruthEvent], *, spans: Spans,
+    learn: int,
+) -> Score:  # fmt: skip
+    made = evaluate(lines, truth, spans=spans, learn=learn, only=ONLY)
+    delay = made.emergencies.delay_hours or {"median": 0.0, "mean": 0.0, "p90": 0.0}
+    return Score(
+        way=way, setting=setting, false=made.resident.false,
+        false_per_30_days=round(made.resident.false_per_30_days or 0.0, 2), found=made.emergencies.found,
+        events=made.emergencies.events, already_in_alarm=made.emergencies.already_in_alarm,
+        median=round(delay["median"], 2), mean=round(delay["mean"], 2), p90=round(delay["p90"], 2),
+    )  # fmt: skip
+
+
+def small_board(site: Site, folder: Path) -> Score:
+    """The part that the tests run every time: our rules as shipped on a small set of 5 % noise."""
+    return simulated_board(site, folder, SMALL, "5 % noise", rivals=False).scores[0]
+
+
+def make_scoreboard(site: Site, out: Path, beside: Path) -> Iterator[Board]:
+    """Write OUT (Markdown) with figures and the small set's record beside it; yields each board once it is in OUT."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as kept:
+        small = small_board(site, Path(kept))
+    out.with_suffix(".json").write_text(json.dumps({"small": asdict(small)}, indent=1) + "\n", encoding="utf-8")
+    boards = []
+    for board in _boards(site, beside):
+        boards.append(board)
+        (out.parent / _figure(board)).write_text(_plot(board), encoding="utf-8")
+        out.write_text(as_markdown(boards), encoding="utf-8")
+        yield board
+
+
+def _boards(site: Site, beside: Path) -> Iterator[Board]:
+    for noise in NOISE:
+        with TemporaryDirectory() as kept:
+            yield simulated_board(site, Path(kept), FULL, noise)
+    yield from recorded_boards(site, beside)
+
+
+def _figure(board: Board) -> str:
+    plain = "".join(c if c.isalnum() else "-" for c in board.name.replace(" %", "").replace(", ", "-"))
+    return f"scoreboard-{plain}.svg"
+
+
+def _plot(board: Board) -> str:
+    shown = [s for s in board.scores if s.false_per_30_days <= 10 and s.found]
+    series = [
+        Series(name=way, points=tuple((s.false_per_30_days, s.median, _label(s)) for s in shown if s.way == way))
+        for way in dict.fromkeys(s.way for s in shown)
+    ]
+    return curves(series, title=board.name, x="false alarms in 30 household-days", y="median delay, h")
+
+
+def _label(score: Score) -> str:
+    return "" if score.setting.startswith("budget") else score.setting
+
+
+HEAD = """# Scoreboard
+
+Written by `make scoreboard`; do not edit. How soon somebody who cannot move is noticed (collapse, falls, failure to
+rise), and how often nobody needed help, by our rules about inactivity and by others' ways, on the same files, with the
+same scoring. A missed event counts with its whole length as its delay. The rivals are re-implemented
+(`src/mimamori/rivals.py`) from what is published, are told who went out, and run at the settings listed, which are not
+tuned to a set. Simulated noise: so many of all readings are lost, and phantom motion is seen as often. Of the real
+recordings, most false alarms of `energy` are holidays, and the three event sets are one home each.
+"""
+
+
+def as_markdown(boards: Sequence[Board]) -> str:
+    """The document."""
+    parts = [HEAD]
+    for board in boards:
+        parts.append(f"\n## {board.name}\n\n{board.what}; {board.household_days:.1f} household-days after learning.\n")
+        parts.append(f"\n![delay against false alarms]({_figure(board)})\n")
+        parts.append("\n| way | setting | false | in 30 days | found | median h | mean h | p90 h |")
+        parts.append("\n|---|---|---:|---:|---:|---:|---:|---:|\n")
+        parts += [
+            f"| {s.way} | {s.setting} | {s.false} | {s.false_per_30_days:.2f} | {s.found} / {s.events} "
+            f"| {s.median:.2f} | {s.mean:.2f} | {s.p90:.2f} |\n"
+            for s in board.scores
+        ]
+    return "".join(parts)

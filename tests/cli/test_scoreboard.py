@@ -1,0 +1,82 @@
+"""The scoreboard: our rules do not get worse on the small set, and the rivals do what they are said to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mimamori.model.times import DAY, HOUR, MINUTE, parse_instant
+from mimamori.rivals import RIVALS, Household, Rival, fixed, inactivity_score, meter, profile
+from mimamori.scoreboard import Board, Score, as_markdown, small_board
+from mimamori.site import load_site
+
+RECORD = Path(__file__).resolve().parents[2] / "docs" / "scoreboard.json"
+T0 = parse_instant("2026-01-01T00:00:00+09:00")
+ZONE = load_site().zone
+
+
+def household(*, stops: int, days: int = 20, door: bool = False) -> Household:
+    """Motion every ten minutes from 07:00 to 21:00 and 300 W by day, until `stops` (ns after T0); 50 W from then on."""
+    at = [d * DAY + m * MINUTE for d in range(days) for m in range(7 * 60, 21 * 60, 10)]
+    signs = np.array([T0 + t for t in at if t <= stops])
+    doors = np.zeros(len(signs), bool)
+    doors[-1] = door
+    half = np.arange(days * 48)
+    day_time = (half % 48 >= 14) & (half % 48 < 42) & (half * 30 * MINUTE < stops)
+    return Household(signs=signs, door=doors, watts=np.where(day_time, 300.0, 50.0), first_half=T0 // (30 * MINUTE),
+                     begins=T0, ends=T0 + days * DAY)  # fmt: skip
+
+
+STOPS = 18 * DAY + 10 * HOUR
+
+
+class TestRivals:
+    @pytest.mark.parametrize(
+        ("rival", "low", "high"),
+        [
+            pytest.param(fixed(12), 12, 12, id="twelve hours are twelve hours"),
+            pytest.param(profile(2.0), 1, 1, id="ten minutes are usual at ten; never sooner than an hour"),
+            pytest.param(inactivity_score(1.0), 1, 1.2, id="the score of that hour of day"),
+            pytest.param(meter(15), 15, 15.5, id="the meter's window"),
+        ],
+    )
+    def test_someone_who_stops_moving_is_noticed_when_it_says(self, rival: Rival, low: float, high: float) -> None:
+        alarms = rival(household(stops=STOPS), ZONE)
+        after = [(o - T0 - STOPS) / HOUR for o, _ in alarms if o > T0 + STOPS]
+        assert low <= after[0] <= high
+        assert alarms[-1][1] == 2**62
+        assert not [o for o, _ in alarms if T0 + 4 * DAY < o <= T0 + STOPS]
+
+    def test_whoever_went_out_is_left_alone_for_44_hours(self) -> None:
+        out = household(stops=STOPS, door=True)
+        assert fixed(8)(out, ZONE) == fixed(8)(household(stops=STOPS), ZONE)[:-1]
+        for way in ("fixed window", "quantile profile", "Inactivity Score"):
+            for _, rival in RIVALS[way]:
+                assert not [o for o, _ in rival(out, ZONE) if T0 + STOPS < o <= T0 + STOPS + 37 * HOUR]
+
+    def test_a_home_without_a_meter_tells_a_meter_watch_nothing(self) -> None:
+        home = household(stops=STOPS)
+        bare = Household(signs=home.signs, door=home.door, watts=np.zeros(0), first_half=home.first_half,
+                         begins=home.begins, ends=home.ends)  # fmt: skip
+        assert meter(15)(bare, ZONE) == []
+
+
+class TestBoard:
+    def test_we_are_no_worse_than_recorded_on_the_small_set(self, tmp_path: Path) -> None:
+        """If an engine or simulator change is meant to move these, `make scoreboard` records them anew."""
+        recorded = Score(**json.loads(RECORD.read_text(encoding="utf-8"))["small"])
+        now = small_board(load_site(), tmp_path)
+        assert now.events > 0
+        assert now.events - now.found <= recorded.events - recorded.found
+        assert now.false <= recorded.false
+        assert now.mean <= recorded.mean * 1.05 + 0.1
+
+    def test_the_document_names_each_way_with_its_figures(self) -> None:
+        score = Score(way="fixed window", setting="8 h", false=2, false_per_30_days=1.5, found=9, events=10,
+                      already_in_alarm=0, median=7.5, mean=8.0, p90=8.5)  # fmt: skip
+        text = as_markdown([Board(name="a set", what="ten homes", household_days=40.0, scores=(score,))])
+        assert "| fixed window | 8 h | 2 | 1.50 | 9 / 10 | 7.50 | 8.00 | 8.50 |" in text
+        assert "(scoreboard-a-set.svg)" in text

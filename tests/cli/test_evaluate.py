@@ -135,11 +135,11 @@ class TestScore:
 
 
 def write_quiet_days(path: Path) -> None:
-    """Ten days of motion every ten minutes, in the last of which it ends at nine; the sensor lives on."""
+    """Six days of motion every ten minutes, in the last of which it ends at nine; the sensor lives on."""
     rows = ["time,household,device,metric,value"]
-    for minute in range(0, 10 * 1440 + 12 * 60, 10):
+    for minute in range(0, 6 * 1440 + 12 * 60, 10):
         day, hour = divmod(minute / 60, 24)
-        seen = 7 <= hour < 21 and not (day == 9 and hour >= 9) and day < 10
+        seen = 7 <= hour < 21 and not (day == 5 and hour >= 9) and day < 6
         rows += [f"{iso(T0 + minute * MINUTE)},a,hall,{m},1" for m in ("heartbeat", *("motion",) * seen)]
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
 
@@ -173,18 +173,18 @@ class TestTruthFile:
 class TestCommand:
     def test_a_simulated_month_is_scored_and_counts_as_replay_does(self, tmp_path: Path) -> None:
         run, out, truth, lines = CliRunner(), tmp_path / "r.parquet", tmp_path / "t.csv", tmp_path / "a.jsonl"
-        made = ["simulate", "--households", "3", "--days", "5", "--bed-every", "60s", "--seed", "3"]
+        made = ["simulate", "--households", "3", "--days", "3", "--bed-every", "2m", "--seed", "3"]
         assert run.invoke(main, [*made, "--out", str(out), "--truth", str(truth)]).exit_code == 0
         assert run.invoke(main, ["replay", str(out), "--alerts", str(lines)]).exit_code == 0
         page = tmp_path / "report.html"
-        asked = ["--truth", str(truth), "--learn-days", "2", "--json", "--report", str(page)]
+        asked = ["--truth", str(truth), "--learn-days", "1", "--json", "--report", str(page)]
         done = run.invoke(main, ["evaluate", str(out), *asked])
         assert done.exit_code == 0, done.output
         told = json.loads(done.stdout[done.stdout.index("{\n") :])
         written = [json.loads(line)["rule"] for line in lines.read_text(encoding="utf-8").splitlines()]
         assert {r["rule"] for r in told["rules"]} == set(written)
         assert told["households"] == 3
-        assert told["watched_days"] == pytest.approx(9, abs=0.1)
+        assert told["watched_days"] == pytest.approx(6, abs=0.1)
         assert told["household_days"] <= told["watched_days"]
         html = page.read_text(encoding="utf-8")
         assert html.count("<svg") >= 2
@@ -206,7 +206,7 @@ class TestCommand:
         alone = replay(readings, replace(site, rules=tuple(own))).lines
         assert [(e["id"], e["resolved"]) for e in lines[1 / 16]] == [(e["id"], e["resolved"]) for e in alone]
         assert lines[1 / 16][0]["opened"] < lines[1.0][0]["opened"]
-        truth = [TruthEvent(household="a", kind="collapse", start=T0 + 9 * DAY + 9 * HOUR, end=result.spans["a"][1])]
+        truth = [TruthEvent(household="a", kind="collapse", start=T0 + 5 * DAY + 9 * HOUR, end=result.spans["a"][1])]
         soon, late = curve(lines, truth, site, spans=result.spans, learn=3 * DAY)
         assert (soon.found, late.found, soon.one_in_days) == (1, 1, late.one_in_days / 16)
         assert soon.delay_hours is not None

@@ -17,7 +17,7 @@ from mimamori.rules.spec import Absent, Rule
 
 FACTS = ("seconds", "confirm_seconds", "last_heart_rate", "last_respiration_rate")
 MISSED = 6  # values in a row in which it saw nobody: a slow sensor that lost two of them has told nothing
-MARGIN, FADES = 1.5, 0.999  # times the longest own loss; how much of it stays with each later one
+MARGIN, FADES = 1.5, 0.9995  # times the longest own loss; how much of it stays after each later minute in bed
 
 
 class AbsentDetector:
@@ -81,9 +81,10 @@ class AbsentDetector:
         """Losses of signal that end by themselves are this sensor's own: it is given a little longer than those."""
         c, name = self._columns, self._rule.name
         before, longest = c[f"{name}.gone"][rows], c[f"{name}.longest"]
-        back = watched & (gone < before)
+        longest[rows[watched]] *= FADES
+        back = watched & (gone < before) & (before <= self._spec.seen_within)  # longer: not lost, but not yet seen
         ended = rows[back]
-        longest[ended] = np.maximum(np.minimum(before[back], self._spec.confirm_at_most), longest[ended] * FADES)
+        longest[ended] = np.maximum(np.minimum(before[back], self._spec.confirm_at_most), longest[ended])
         c[f"{name}.gone"][rows] = np.where(watched, gone, 0)
 
     def _limit(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -85,7 +85,7 @@ async def serve(
         desk = Desk(ledger)
         places: dict[str, str] = {}  # filled below, when residents are known
         telephone = phone(settings, desk, ledger, site.alerts.texts, clock.now, places)
-        server, listening = _web_server(desk, ledger, settings, site, telephone), _listen(settings)
+        server, listening = _web_server(desk, ledger, settings, site, telephone, readings), _listen(settings)
         serving = asyncio.create_task(server.serve(sockets=[listening]), name="web")
         stack.push_async_callback(_end_web, desk, server, serving)
 
@@ -152,13 +152,15 @@ async def _ends_with(work: Awaitable[None], stop: asyncio.Event) -> None:
     await stop.wait()
 
 
-def _web_server(desk: Desk, ledger: Ledger, settings: Settings, site: Site, telephone: Phone | None) -> uvicorn.Server:
+def _web_server(  # noqa: PLR0917 - the parts that the web meets
+    desk: Desk, ledger: Ledger, settings: Settings, site: Site, telephone: Phone | None, readings: ReadingStore
+) -> uvicorn.Server:
     web = create_web(
         desk, ledger,
         settings=WebSettings(
             secret=_secret(settings.data / "web-secret"), secure=settings.host not in {"127.0.0.1", "::1"}
         ),
-        clock=wall, site=site, more=[telephone.router()] if telephone else [],
+        clock=wall, site=site, more=[telephone.router()] if telephone else [], readings=readings,
     )  # fmt: skip
     config = uvicorn.Config(
         web, host=settings.host, port=settings.port, log_level="warning", lifespan="on", timeout_graceful_shutdown=2

@@ -18,9 +18,13 @@ import uvicorn
 from mimamori.alerts.fold import fold
 from mimamori.model.alert import Alert, AlertEvent
 from mimamori.model.commands import CommandError
+from mimamori.model.homes import Homes
 from mimamori.model.notice import Notice
-from mimamori.model.times import HOUR, MINUTE, SECOND, parse_instant
+from mimamori.model.times import DAY, HOUR, MINUTE, SECOND, parse_instant
+from mimamori.simulator.days import simulate
+from mimamori.simulator.households import households
 from mimamori.site import load_site
+from mimamori.store.embedded import EmbeddedReadings
 from mimamori.store.ledger import Ledger
 from mimamori.store.records import Resident, Staff
 from mimamori.web.app import create_web
@@ -83,6 +87,21 @@ class Ward:
     seen: list[object] = field(default_factory=list)
     clients: list[httpx.AsyncClient] = field(default_factory=list)
     errors: list[object] = field(default_factory=list)
+    readings: EmbeddedReadings | None = None
+    homes: Homes = field(default_factory=Homes)
+
+    async def live_days(self, days: int) -> str:
+        """A simulated household's last days in the store; its id."""
+        home = next(
+            h for h in households(SITE.scene, count=12, seed=1) if any(d.profile == "bed-sensor" for d in h.devices)
+        )
+        for device in home.devices:
+            self.homes.add_device(home.id, device.id, device.profile)
+        for batch in simulate((home,), start=NOW - days * DAY, end=NOW, seed=1, step=DAY, order="taken"):
+            await self.readings.append(batch)
+        self.tiles[home.id] = tile_of(0, household=home.id, code="C-900", room="900")
+        self.publish()
+        return home.id
 
     def broke(self, error: object) -> None:
         """A page's script failed; the fixture lets no test pass that way."""
@@ -197,8 +216,9 @@ async def ward(tmp_path: Path) -> AsyncIterator[Ward]:
     listening = socket.create_server(("127.0.0.1", 0))
     ward = Ward(url=f"http://127.0.0.1:{listening.getsockname()[1]}", desk=desk, ledger=ledger)
     ward.tiles = {t.household: t for t in (tile_of(i) for i in range(12))}
+    ward.readings = await EmbeddedReadings.open(tmp_path / "readings", homes=ward.homes, metrics=SITE.metrics)
     settings = WebSettings(secret=b"s" * 32, secure=False)
-    app = create_web(desk, ledger, settings=settings, clock=lambda: ward.clock, site=SITE)
+    app = create_web(desk, ledger, settings=settings, clock=lambda: ward.clock, site=SITE, readings=ward.readings)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     obeying = asyncio.create_task(ward.obey())
@@ -214,4 +234,5 @@ async def ward(tmp_path: Path) -> AsyncIterator[Ward]:
     with suppress(asyncio.CancelledError):
         await obeying
     await ledger.close()
+    await ward.readings.close()
     assert ward.errors == []

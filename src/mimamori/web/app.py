@@ -24,7 +24,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import mimamori
 from mimamori.model.notice import NoticeState
 from mimamori.site import Site
-from mimamori.web import api, figures, install, manage, manage_pages, pages
+from mimamori.store.readings import ReadingStore
+from mimamori.web import api, chart_pages, figures, install, manage, manage_pages, pages
 from mimamori.web.desk import Change, Desk, queue_order, worst_first
 from mimamori.web.drawing import Drawing, cards, drawings, sounding
 from mimamori.web.guard import Caller, Gate, NotSignedIn, Refused, Web, web_of
@@ -47,12 +48,13 @@ _SAFE_HEADERS = {
 
 def create_web(
     desk: Desk, records: Records, *, settings: WebSettings, clock: Callable[[], int], site: Site,
-    more: Sequence[APIRouter] = (),
+    more: Sequence[APIRouter] = (), readings: ReadingStore | None = None,
 ) -> FastAPI:  # fmt: skip
     """The console and the API as an ASGI application.
 
     clock: ns UTC of the real clock, also where the loop's runs faster: for sessions and the access log. Call
     `desk.close()` before stopping the server, so that its open streams end. more: routers with gates of their own.
+    readings: the history that charts are drawn from; without it there are none.
     """
 
     @asynccontextmanager
@@ -72,7 +74,9 @@ def create_web(
         "X-CSRF-Token header, or with HTTP Basic: staff id and password.",
     )  # fmt: skip
     live = Live(desk)
-    app.state.web = Web(desk=desk, records=records, settings=settings, clock=clock, door=Door(records, settings))
+    app.state.web = Web(
+        desk=desk, records=records, settings=settings, clock=clock, door=Door(records, settings), readings=readings
+    )
     app.state.live, app.state.drawings = live, drawings()
     live.offer("json", _as_json)
     for drawing in app.state.drawings.values():
@@ -85,6 +89,7 @@ def create_web(
     app.include_router(install.router)
     app.include_router(manage.router)
     app.include_router(manage_pages.router)
+    app.include_router(chart_pages.router)
     app.include_router(pages.router)
     for router in more:
         app.include_router(router)

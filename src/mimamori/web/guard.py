@@ -14,6 +14,7 @@ from typing import Literal
 from fastapi import Request
 from starlette.datastructures import State
 
+from mimamori.store.readings import ReadingStore
 from mimamori.web.desk import Desk
 from mimamori.web.records import Access, Records, Role, Staff
 from mimamori.web.sign_in import Door, WebSettings, form_token, same
@@ -53,6 +54,7 @@ class Web:
     settings: WebSettings
     clock: Callable[[], int]
     door: Door
+    readings: ReadingStore | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

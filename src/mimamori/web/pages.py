@@ -22,6 +22,7 @@ from mimamori.web.desk import queue_order
 from mimamori.web.drawing import Drawing, cards, names_of
 from mimamori.web.guard import Caller, Gate, web_of, where_of
 from mimamori.web.live import Live, LiveResponse
+from mimamori.web.plans import charts_for
 from mimamori.web.shapes import masked
 from mimamori.web.sign_in import form_token, same
 from mimamori.web.words import LANGS, say
@@ -128,9 +129,11 @@ async def why(
         raise HTTPException(404, "no such alert")
     (card,) = await cards(web.desk, web.records, [found])
     names = await names_of(web.records, [e.by for e in events])
+    charts = charts_for(request, drawing_of(request).lang, found.household, found)
     proof = prove(events, await web.records.notices(alert=alert, limit=1000))
     return page(
         request, "alert", caller, here="alerts", live="queue", card=card, events=events, names=names, proof=proof,
+        charts=charts,
         told=say(drawing_of(request).lang, "act.done") if "done" in request.query_params else "",
     )  # fmt: skip
 
@@ -172,6 +175,7 @@ async def household(
     return page(
         request, "household", caller, here="wall", live="queue", household=household, tile=tile, resident=resident,
         place=room, cards=await cards(web.desk, web.records, shown),
+        charts=charts_for(request, drawing_of(request).lang, household),
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import { takeActions } from "./act.js";
 import { takeKeys } from "./keys.js";
 import { keepFilter } from "./filter.js";
 import { keepFresh } from "./fresh.js";
+import { keepCharts } from "./charts.js";
 
 if (document.body.dataset.may !== "act") document.documentElement.classList.add("may-not-act");
 keepAges();
@@ -14,5 +15,6 @@ takeActions();
 takeKeys();
 keepFilter();
 keepFresh();
+keepCharts();
 follow();
 navigator.serviceWorker?.register("/worker.js"); // only over HTTPS and on this machine, as browsers have it

@@ -1,0 +1,261 @@
+"""Which charts tell why an alert came, and which tell how a household lives: plans of charts, drawn when asked for.
+
+May import model, rules (their specs and the heat index), web.past, web.charts and words. Reads the store through Past.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mimamori.model.alert import Alert
+from mimamori.model.times import DAY, HOUR, MINUTE, NEVER
+from mimamori.rules.climate import wbgt
+from mimamori.rules.spec import SIGNS, Absent, Away, Band, Climate, Evidence, Rule, Silent
+from mimamori.store.readings import Rollup
+from mimamori.web.charts import Frame, Row, Spec, Words, actogram, bars, nights, strips, trace
+from mimamori.web.past import Past, joined, middle, points_of
+from mimamori.web.words import Lang, day_words, number, say, say_or
+
+_METRICS = {"heart_rate": "1min", "respiration_rate": "1min", "power": "W", "temperature": "Cel", "humidity": "RH",
+            "body_movement": "one", "spo2": "RH"}  # fmt: skip
+_KINDS = (("bed", "in_bed"), ("motion", "motion"), ("door", "door_open"), ("button", "button"))
+DAYS = 14  # of an actogram and of nights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """One chart that can be drawn: its name in the address, its title, and how to draw it that wide."""
+
+    name: str
+    title: str
+    draw: Callable[[int], Awaitable[Spec]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charts:
+    """The charts of one household for one reader. titles: of metrics, in the reader's language."""
+
+    past: Past
+    lang: Lang
+    titles: Mapping[str, str]
+    marks: tuple[tuple[int, str], ...] = ()  # (ns UTC, words)
+    alerts: Sequence[Alert] = ()
+
+    def of_household(self) -> list[Chart]:
+        """How the person lives: signs of life, vitals with own bands, days, nights."""
+        return [
+            self._signs("signs", DAY), self._trace("heart_rate", DAY), self._trace("respiration_rate", DAY),
+            Chart(name="actogram", title=self._say("chart.actogram", days=DAYS), draw=self._actogram),
+            Chart(name="nights", title=self._say("chart.nights", days=DAYS), draw=self._nights),
+            self._trace("power", DAY), self._trace("temperature", DAY),
+        ]  # fmt: skip
+
+    def of_alert(self, alert: Alert, rule: Rule | None) -> list[Chart]:
+        """The two or three charts of what the rule looked at, with its limits."""
+        facts = {k: float(v) for k, v in alert.evidence.items() if not isinstance(v, str)}
+        match rule.condition if rule else None:
+            case Evidence():
+                drawn = [self._signs("signs", DAY), self._balance(facts), self._trace("power", DAY)]
+            case Band(metric=metric):
+                limits = self._limits(facts, "low", "high")
+                drawn = [self._trace(metric, 6 * HOUR, limits), self._signs("signs", 6 * HOUR)]
+            case Away():
+                drawn = [self._signs("signs", 12 * HOUR), self._minutes(facts)]
+            case Absent():
+                drawn = [self._trace(m, 2 * HOUR) for m in ("heart_rate", "respiration_rate", "body_movement")]
+            case Climate(measure="wbgt"):
+                heat = self._heat(self._limits(facts, "limit"))
+                drawn = [heat, self._trace("temperature", DAY), self._trace("humidity", DAY)]
+            case Climate():
+                drawn = [self._trace("temperature", DAY, self._limits(facts, "limit"))]
+            case Silent():
+                drawn = [self._heard(alert.device), self._minutes(facts)]
+            case _:
+                drawn = [self._signs("signs", DAY)]
+        return drawn
+
+    def _limits(self, facts: Mapping[str, float], *names: str) -> list[tuple[float, str]]:
+        return [(facts[n], self._say(f"chart.{n}")) for n in names if math.isfinite(facts.get(n, math.nan))]
+
+    def _say(self, key: str, **values: object) -> str:
+        return say(self.lang, key, **values)
+
+    def _frame(self, back: int, width: int) -> Frame:
+        past = self.past
+        marks = tuple((past.ms(at), words) for at, words in self.marks if past.until - back <= at <= past.until)
+        return Frame(start=past.ms(past.until - back), end=past.ms(past.until), width=width, marks=marks)
+
+    def _words(self, title: str, unit: str) -> Words:
+        return Words(value=title, unit=unit, usual=self._say("chart.usual"), time=self._say("why.time"))
+
+    def _trace(self, metric: str, back: int, limits: Sequence[tuple[float, str]] = ()) -> Chart:
+        title = self.titles.get(metric, metric)
+        unit = say_or(self.lang, "unit", _METRICS.get(metric, ""))
+        step = MINUTE if back <= 6 * HOUR else 10 * MINUTE
+
+        async def draw(width: int) -> Spec:
+            points = await self.past.points(metric, back, step)
+            usual = await self.past.usual(metric, back)
+            rows = [{"y": y, "label": f"{words} {number(y)}"} for y, words in limits]
+            return trace(self._frame(back, width), points, usual, rows, self._words(title, unit))
+
+        return Chart(name=metric, title=self._say("chart.trace", what=title, hours=back // HOUR), draw=draw)
+
+    def _heat(self, limits: Sequence[tuple[float, str]]) -> Chart:
+        async def draw(width: int) -> Spec:
+            air = await self.past.steps("temperature", DAY, 10 * MINUTE)
+            wet = await self.past.steps("humidity", DAY, 10 * MINUTE)
+            both, a, w = np.intersect1d(air.start, wet.start, return_indices=True)
+            heat = wbgt(air.mean[a], wet.mean[w])
+            told = Rollup(start=both, count=air.count[a], mean=heat, low=heat, high=heat)
+            rows = [{"y": y, "label": f"{words} {number(y)}"} for y, words in limits]
+            points = points_of(told, self.past.zone, 10 * MINUTE)
+            words = self._words(self._say("chart.heat"), say_or(self.lang, "unit", "Cel"))
+            return trace(self._frame(DAY, width), points, [], rows, words)
+
+        return Chart(name="heat", title=self._say("chart.trace", what=self._say("chart.heat"), hours=24), draw=draw)
+
+    def _signs(self, name: str, back: int) -> Chart:
+        kinds = {kind: self._say(f"chart.{kind}") for kind, _ in _KINDS}
+
+        async def draw(width: int) -> Spec:
+            rows = [
+                {"t": self.past.ms(a), "t2": self.past.ms(b), "row": kinds[kind], "n": round(n)}
+                for kind, metric in _KINDS
+                for a, b, n in await self.past.stretches(metric, back, 5 * MINUTE)
+            ]
+            words = self._words(self._say("chart.sign"), self._say("chart.times"))
+            return strips(self._frame(back, width), rows, list(kinds.values()), words)
+
+        return Chart(name=name, title=self._say("chart.signs", hours=back // HOUR), draw=draw)
+
+    def _heard(self, device: str) -> Chart:
+        async def draw(width: int) -> Spec:
+            past, step = self.past, 10 * MINUTE
+            series = await past.readings.scan(past.household, past.until - DAY, past.until)
+            taken = [s.taken // step * step for s in series if not device or s.device == device]
+            starts, counts = np.unique(np.concatenate(taken) if taken else np.empty(0, np.int64), return_counts=True)
+            rows = [
+                {"t": past.ms(a), "t2": past.ms(b), "row": self._say("chart.heard"), "n": round(n)}
+                for a, b, n in joined(starts, counts.astype(np.float64), step)
+            ]
+            words = self._words(self._say("chart.heard"), self._say("chart.times"))
+            return strips(self._frame(DAY, width), rows, [self._say("chart.heard")], words)
+
+        return Chart(name="heard", title=self._say("chart.heard-title"), draw=draw)
+
+    def _balance(self, facts: Mapping[str, float]) -> Chart:
+        """What each kind of sensor adds to the evidence, or the hours of an outing, against the limit."""
+        out = facts.get("out", 0) > 0
+        row = self._say("chart.out" if out else "chart.evidence")
+        parts = [("quiet_hours", "chart.out")] if out else [(s, f"chart.{s}") for s in SIGNS]
+        rows = [{"row": row, "part": self._say(key), "v": facts[n]} for n, key in parts if facts.get(n, 0) > 0]
+        end = facts.get("limit_hours" if out else "threshold", math.nan)
+        unit = self._say("chart.hours" if out else "chart.nats")
+        return self._bars("balance", self._say("chart.balance"), rows, end, unit)
+
+    def _minutes(self, facts: Mapping[str, float]) -> Chart:
+        """How long it has lasted, how long is usual, and the limit."""
+        told = (("minutes", "chart.now"), ("usual_minutes", "chart.usual"), ("period_minutes", "chart.period"))
+        lasted = self._say("chart.minutes")
+        rows = [
+            {"row": self._say(key), "part": lasted, "v": facts[n]}
+            for n, key in told
+            if math.isfinite(facts.get(n, math.nan))
+        ]
+        return self._bars("minutes", self._say("chart.lasted"), rows, facts.get("limit_minutes", math.nan), lasted)
+
+    def _bars(self, name: str, title: str, rows: Sequence[Row], end: float, unit: str) -> Chart:
+        limit = {"x": end, "label": f"{self._say('chart.limit')} {number(end)}"} if math.isfinite(end) else None
+
+        async def draw(width: int) -> Spec:
+            return bars(width, rows, limit, unit)
+
+        return Chart(name=name, title=title, draw=draw)
+
+    async def _actogram(self, width: int) -> Spec:
+        past, first = self.past, self.past.zone.local(self.past.until) // DAY - DAYS + 1
+        cells = []
+        for lane, (metric, step) in enumerate((("in_bed", 15 * MINUTE), ("motion", 15 * MINUTE), ("power", HOUR // 2))):
+            told = await past.steps(metric, DAYS * DAY, step)
+            level = _levels(metric, told)
+            part = self._say(f"chart.{('bed', 'motion', 'power')[lane]}")
+            for at, up in zip(past.zone.local_many(told.start).tolist(), level.tolist(), strict=True):
+                if up > 0:
+                    cells.append({"at": at, "lane": lane, "part": part, "level": up, "hours": step / HOUR})
+        rows = [
+            {"day": d, "x": x, "x2": min(48, x + c["hours"])} | {n: c[n] for n in ("lane", "part", "level")}
+            for c in cells
+            for d, x in _twice(c["at"], first)
+        ]
+        marks: list[dict[str, Any]] = [
+            {"day": d, "x": x, "title": a.title_ja if self.lang == "ja" else a.title_en}
+            for a in self.alerts
+            if a.category != "technical"
+            for d, x in _twice(past.zone.local(a.opened), first)
+        ]
+        days = [day_words(self.lang, _day(first + i)) for i in range(DAYS)]
+        words = {name: self._say(f"chart.{name}") for name in ("bed", "motion", "power", "alert")}
+        return actogram(width, days, rows, marks, words)
+
+    async def _nights(self, width: int) -> Spec:
+        found = await self.past.nights(DAYS)
+        rows, begins, ends = [], [], []
+        for night in found:
+            evening = (night.began - 12 * HOUR) // DAY * DAY + 18 * HOUR
+            begins.append((night.began - evening) / HOUR)
+            ends.append((night.ended - evening) / HOUR)
+            rows += [
+                {"night": day_words(self.lang, night.day), "x": (a - evening) / HOUR,
+                 "x2": min(18.0, (b - evening) / HOUR),
+                 "tip": f"{_clock(a)}-{_clock(b)}"} for a, b in night.stays
+            ]  # fmt: skip
+        usual = [
+            {"x": middle(hours), "label": f"{self._say('chart.usual')} {_clock(round((middle(hours) + 18) * HOUR))}"}
+            for hours in (begins, ends)
+            if len(hours) >= 3
+        ]
+        return nights(width, rows, usual, {"night": self._say("chart.night"), "bed": self._say("chart.bed")})
+
+
+def charts_of(
+    past: Past, lang: Lang, titles: Mapping[str, str], alert: Alert | None = None, alerts: Sequence[Alert] = ()
+) -> Charts:
+    """The charts of a household up to `past.until`, or around one alert: up to an hour after it was raised."""
+    if alert is None:
+        return Charts(past=past, lang=lang, titles=titles, alerts=alerts)
+    marks = [(alert.opened, say(lang, "chart.alert"))]
+    if alert.since != NEVER and alert.since < alert.opened:
+        marks.append((alert.since, say(lang, "chart.since")))
+    around = replace(past, until=min(past.until, alert.opened + HOUR))
+    return Charts(past=around, lang=lang, titles=titles, marks=tuple(marks), alerts=(alert,))
+
+
+def _levels(metric: str, told: Rollup) -> Any:
+    """How dark each step is drawn, 0..1: share in bed, motion in four steps, power against this home's own high."""
+    if not len(told):
+        return told.mean
+    if metric == "in_bed":
+        return np.where(told.mean >= 0.25, 0.75, 0.0)
+    size = told.mean * told.count if metric == "motion" else told.mean - np.percentile(told.mean, 20)
+    most = max(float(np.percentile(size, 95)), 1e-9)
+    return np.ceil(np.clip(size / most, 0, 1) * 4) / 4
+
+
+def _twice(local: int, first: int) -> list[tuple[int, float]]:
+    """The two places of a local time in a double-plotted actogram that begins with day number `first`."""
+    day, x = local // DAY - first, local % DAY / HOUR
+    return [(d, at) for d, at in ((day, x), (day - 1, x + 24)) if 0 <= d < DAYS]
+
+
+def _day(number_of_day: int) -> Any:
+    return np.datetime64(number_of_day, "D").astype(object)
+
+
+def _clock(local: int) -> str:
+    return f"{local // HOUR % 24:02d}:{local // MINUTE % 60:02d}"

@@ -1,0 +1,89 @@
+"""Charts: nights and usual bands by hand, and the real pictures and the live view in the real browser."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.async_api import async_playwright, expect
+
+from mimamori.model.times import DAY, HOUR, MINUTE, zone_table
+from mimamori.store.readings import Rollup
+from mimamori.web.past import nights_of, points_of, usual_of
+
+ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+UTC = zone_table("UTC")
+
+
+def test_a_night_begins_with_half_an_hour_in_bed_and_short_gaps_do_not_break_it() -> None:
+    at = 20_000 * DAY
+    runs = [
+        (at + 14 * HOUR, at + 15 * HOUR),  # a nap after noon
+        (at + 20 * HOUR, at + 20 * HOUR + 10 * MINUTE),  # sat on the bed
+        (at + 22 * HOUR, at + 26 * HOUR),
+        (at + 26 * HOUR + 5 * MINUTE, at + 27 * HOUR),  # no gap of ten minutes
+        (at + 27 * HOUR + 20 * MINUTE, at + 30 * HOUR),
+        (at + 33 * HOUR, at + 34 * HOUR),  # a nap in the morning
+    ]
+    (night,) = nights_of(runs, 14)
+    assert (night.began, night.ended, night.risings) == (at + 22 * HOUR, at + 30 * HOUR, 1)
+    assert night.hours == pytest.approx(7 + 40 / 60)
+
+
+def rollup(starts: list[int], values: list[float]) -> Rollup:
+    value = np.array(values)
+    return Rollup(
+        start=np.array(starts, np.int64), count=np.ones(len(values), np.int64), mean=value, low=value, high=value
+    )
+
+
+def test_a_line_breaks_where_nothing_came() -> None:
+    rows = points_of(rollup([0, MINUTE, 9 * MINUTE], [60, 61, 62]), UTC, MINUTE)
+    assert [(r["t"], r["v"]) for r in rows] == [(0, 60.0), (60_000, 61.0), (120_000, None), (540_000, 62.0)]
+
+
+def test_usual_figures_need_three_days_and_go_by_the_time_of_day() -> None:
+    told = rollup(
+        [d * DAY + 2 * HOUR for d in range(5)] + [d * DAY + 8 * HOUR for d in range(2)], [50, 52, 54, 56, 58, 90, 90]
+    )
+    rows = usual_of(told, UTC, 10 * DAY, 11 * DAY)
+    assert [(r["t"] * 1_000_000 - 10 * DAY, r["mid"]) for r in rows] == [(2 * HOUR + 15 * MINUTE, 54.0)]
+
+
+@pytest.mark.server
+async def test_charts_are_pictures_and_show_their_values_when_asked(ward: Any, opened_event: Any) -> None:
+    home = await ward.live_days(15)
+    event = opened_event(home)
+    await ward.tell(event)
+    client = await ward.sign_in("N-01")
+    page = (await client.get(f"/households/{home}")).text
+    names = ("signs", "heart_rate", "respiration_rate", "actogram", "nights", "power", "temperature")
+    for name in names:
+        assert f"/charts/households/{home}/{name}.svg" in page
+        spec = (await client.get(f"/charts/households/{home}/{name}.json")).json()
+        assert any(len(layer["data"]["values"]) > 5 for layer in spec["layer"]), name
+    svg = await client.get(f"/charts/households/{home}/actogram.svg?narrow=1")
+    assert (svg.status_code, svg.headers["content-type"]) == (200, "image/svg+xml")
+    assert (await client.get(f"/charts/households/{home}/secret.svg")).status_code == 404
+    balance = (await client.get(f"/charts/alerts/{event.alert}/balance.json")).json()
+    assert {"x": 9.0, "label": "基準 9"} in [layer["data"]["values"][0] for layer in balance["layer"]]
+    assert "chart" in {a.what for a in await ward.ledger.accesses(whose=home)}
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGS)
+        context = await browser.new_context(viewport={"width": 1280, "height": 900}, locale="ja-JP")
+        await context.add_cookies([{"name": "mimamori", "value": client.cookies["mimamori"], "url": ward.url}])
+        screen = await context.new_page()
+        screen.on("pageerror", ward.broke)
+        told: list[str] = []
+        screen.on("console", lambda message: told.append(message.text) if "Content Security" in message.text else None)
+        await screen.goto(f"{ward.url}/alerts/{event.alert}")
+        await expect(screen.locator("figure.chart img")).to_have_count(3)
+        await screen.locator("figure.chart button").nth(1).click()
+        bar = screen.locator("figure.chart.is-live svg [aria-roledescription=bar]").first
+        await expect(bar).to_be_visible(timeout=60_000)
+        await bar.hover()
+        await expect(screen.locator("#vg-tooltip-element.visible")).to_contain_text("9.1")
+        assert told == []
+        await browser.close()

@@ -28,7 +28,8 @@ from mimamori.rules.latest import Latest, Shared, cell_of, latest_columns
 from mimamori.rules.level import LEVEL_CELL
 from mimamori.rules.rise import RiseDetector
 from mimamori.rules.silent import SilentDetector
-from mimamori.rules.spec import Absent, Away, Band, Climate, Count, Evidence, Rise, Rule, Silent
+from mimamori.rules.spec import Absent, Away, Band, Climate, Count, Evidence, Rise, Rule, Silent, Usual
+from mimamori.rules.usual import UsualDetector
 
 GRID = MINUTE
 FORMAT = 3
@@ -193,11 +194,12 @@ def _in_order(found: FindingBatch) -> FindingBatch:
 
 Kind = (
     type[EvidenceDetector] | type[BandDetector] | type[AwayDetector] | type[AbsentDetector] | type[RiseDetector]
-    | type[ClimateDetector] | type[CountDetector] | type[SilentDetector]
+    | type[ClimateDetector] | type[CountDetector] | type[SilentDetector] | type[UsualDetector]
 )  # fmt: skip
 _KINDS: Mapping[type, Kind] = {
     Evidence: EvidenceDetector, Band: BandDetector, Away: AwayDetector, Absent: AbsentDetector, Rise: RiseDetector,
     Climate: ClimateDetector, Count: CountDetector, Silent: SilentDetector,
+    Usual: UsualDetector,
 }  # fmt: skip
 
 

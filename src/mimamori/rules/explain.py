@@ -11,7 +11,7 @@ import numpy as np
 
 from mimamori.model.metrics import Metrics
 from mimamori.model.times import HOUR, MINUTE, NEVER, Zone
-from mimamori.rules.spec import SIGNS, Absent, Away, Band, Climate, Count, Evidence, Rise, Rule, Silent
+from mimamori.rules.spec import SIGNS, Absent, Away, Band, Climate, Count, Evidence, Rise, Rule, Silent, Usual
 
 FEW_EXPECTED = 0.5  # signs of life; fewer, and only the level of power was there to judge by
 Explain = Callable[[Mapping[str, float], int, int], tuple[str, str]]
@@ -26,11 +26,10 @@ def explain_of(rule: Rule, zone: Zone, metrics: Metrics) -> Explain:
     condition = rule.condition
     if isinstance(condition, Evidence):
         return lambda facts, since, at: _evidence(facts, _clock(zone, since, at), (at - since) / HOUR)
-    if isinstance(condition, Band):
-        metric = metrics[metrics.index(condition.metric)]
-        return lambda facts, since, at: _band(
-            facts, _clock(zone, since, at), (metric.title_ja, metric.title_en, metric.unit)
-        )
+    if isinstance(condition, Band | Usual):
+        metric, say = metrics[metrics.index(condition.metric)], _band if isinstance(condition, Band) else _unlike
+        words = (metric.title_ja, metric.title_en, metric.unit)
+        return lambda facts, since, at: say(facts, _clock(zone, since, at), words)
     if isinstance(condition, Climate):
         hot, by_heat_index = bool(condition.high), condition.measure == "wbgt"
         return lambda facts, since, at: _climate(facts, _clock(zone, since, at), hot=hot, by_heat_index=by_heat_index)
@@ -109,6 +108,20 @@ def _band(facts: Mapping[str, float], since: tuple[str, str], metric: tuple[str,
         f"{ja}が{since[0]}から{minutes:.0f}分ほど範囲外です。直近1分の平均は{value:.0f}（{between}で通知）。",
         sentence_en,
     )
+
+
+def _unlike(facts: Mapping[str, float], since: tuple[str, str], metric: tuple[str, str, str]) -> tuple[str, str]:
+    ja, en, unit = metric
+    value, usual, low, high = (facts[name] for name in ("value", "usual", "low", "high"))
+    sentence_ja = (
+        f"{since[0]}から、{ja}がこの方のふだんの夜と違います。直近1分の平均は{value:.0f}"
+        f"（ふだん{usual:.0f}、いつもの幅{low:.0f}〜{high:.0f}）。"
+    )
+    sentence_en = (
+        f"Since {since[1]} {en} has been unlike this household's own nights; last minute's mean {value:.0f} {unit} "
+        f"(usually {usual:.0f}, between {low:.0f} and {high:.0f})."
+    )
+    return sentence_ja, sentence_en
 
 
 def _away(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, str]:

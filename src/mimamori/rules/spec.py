@@ -87,6 +87,25 @@ class Band(Content):
         return self
 
 
+class Usual(Content):
+    """A measured value outside this household's own usual band, for most of the last 32 minutes in bed."""
+
+    kind: Literal["usual"]
+    metric: str
+    deviations: float = Field(gt=0)
+    at_least: float = Field(ge=0)
+    hold: Duration
+    clear_below: Duration
+    unknown_after: Duration
+
+    @model_validator(mode="after")
+    def _check(self) -> Usual:
+        if not MINUTE <= self.clear_below < self.hold <= 32 * MINUTE:
+            msg = 'hold must be more than clear_below and at most 32m; write hold = "25m", clear_below = "8m"'
+            raise ValueError(msg)
+        return self
+
+
 class Away(Content):
     """Left the bed in a part of the day and has not come back for longer than is usual for this household."""
 
@@ -187,7 +206,9 @@ class Silent(Content):
     at_most: Duration
 
 
-Condition = Annotated[Evidence | Band | Away | Absent | Rise | Climate | Count | Silent, Field(discriminator="kind")]
+Condition = Annotated[
+    Evidence | Band | Usual | Away | Absent | Rise | Climate | Count | Silent, Field(discriminator="kind")
+]
 
 
 class Example(Content):

@@ -52,7 +52,10 @@ def _run(site: Site, rule: Rule, example: Example) -> Iterator[str]:
     homes = Homes()
     parts = []
     for day in range(-example.days_before, 0):
-        parts += [_readings(text, day, homes, site) for text in example.usual]
+        parts += [
+            _readings(text, day, homes, site)
+            for text in (example.usual if day < -example.days_lately else example.lately)
+        ]
     parts += [_readings(text, 0, homes, site) for text in example.readings]
     batch = concat(parts)
     batch = batch.take(np.argsort(batch.got, kind="stable"))

@@ -6,6 +6,7 @@ anywhere gives bit-equal state, and evaluates a grid point only once `now` has p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -23,12 +24,13 @@ from mimamori.rules.band import BandDetector
 from mimamori.rules.climate import ClimateDetector
 from mimamori.rules.columns import Columns
 from mimamori.rules.count import CountDetector
+from mimamori.rules.drift import DriftDetector
 from mimamori.rules.evidence import CELL, EvidenceDetector
 from mimamori.rules.latest import Latest, Shared, cell_of, latest_columns
 from mimamori.rules.level import LEVEL_CELL
 from mimamori.rules.rise import RiseDetector
 from mimamori.rules.silent import SilentDetector
-from mimamori.rules.spec import Absent, Away, Band, Climate, Count, Evidence, Rise, Rule, Silent, Usual
+from mimamori.rules.spec import Absent, Away, Band, Climate, Count, Drift, Evidence, Rise, Rule, Silent, Usual
 from mimamori.rules.usual import UsualDetector
 
 GRID = MINUTE
@@ -72,6 +74,7 @@ class Engine:
         self.detectors: list[Detector] = [_detector_of(r)(r, i, shared) for i, r in enumerate(self.rules)]
         # Silence is judged first: the others ask whom not to believe.
         self._order = sorted(self.detectors, key=lambda d: not isinstance(d, SilentDetector))
+        self._stride = math.gcd(*(d.every for d in self.detectors)) or GRID
         self._minute_metrics = sorted({d.metric for d in self.detectors if d.metric is not None})
         self._waiting = no_readings()
         self._evaluated = NEVER  # last grid point that was evaluated
@@ -114,6 +117,8 @@ class Engine:
         found = []
         point = self._evaluated + GRID
         while point < at:
+            if point % self._stride:  # no rule looks before the next whole one
+                point = min(point - point % self._stride + self._stride, (at - 1) // GRID * GRID)
             for detector in self._order:
                 if point % detector.every == 0 and not self._idle(detector):
                     changes = detector.evaluate(point)
@@ -194,11 +199,11 @@ def _in_order(found: FindingBatch) -> FindingBatch:
 
 Kind = (
     type[EvidenceDetector] | type[BandDetector] | type[AwayDetector] | type[AbsentDetector] | type[RiseDetector]
-    | type[ClimateDetector] | type[CountDetector] | type[SilentDetector] | type[UsualDetector]
+    | type[ClimateDetector] | type[CountDetector] | type[DriftDetector] | type[SilentDetector] | type[UsualDetector]
 )  # fmt: skip
 _KINDS: Mapping[type, Kind] = {
     Evidence: EvidenceDetector, Band: BandDetector, Away: AwayDetector, Absent: AbsentDetector, Rise: RiseDetector,
-    Climate: ClimateDetector, Count: CountDetector, Silent: SilentDetector,
+    Climate: ClimateDetector, Count: CountDetector, Drift: DriftDetector, Silent: SilentDetector,
     Usual: UsualDetector,
 }  # fmt: skip
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from mimamori.model.metrics import Metrics
+from mimamori.model.metrics import Metric, Metrics
 from mimamori.model.times import HOUR, MINUTE, NEVER, Zone
-from mimamori.rules.spec import SIGNS, Absent, Away, Band, Climate, Count, Evidence, Rise, Rule, Silent, Usual
+from mimamori.rules.spec import SIGNS, Absent, Away, Band, Climate, Count, Drift, Evidence, Rise, Rule, Silent, Usual
 
 FEW_EXPECTED = 0.5  # signs of life; fewer, and only the level of power was there to judge by
 Explain = Callable[[Mapping[str, float], int, int], tuple[str, str]]
@@ -33,6 +33,9 @@ def explain_of(rule: Rule, zone: Zone, metrics: Metrics) -> Explain:
     if isinstance(condition, Climate):
         hot, by_heat_index = bool(condition.high), condition.measure == "wbgt"
         return lambda facts, since, at: _climate(facts, _clock(zone, since, at), hot=hot, by_heat_index=by_heat_index)
+    if isinstance(condition, Drift):
+        figure, hours = metrics[metrics.index(condition.metric)], condition.between.length / HOUR
+        return lambda facts, _since, _at: _drift(facts, figure, hours)
     tell = {Away: _away, Absent: _absent, Rise: _rise, Count: _count, Silent: _silent}[type(condition)]
     return lambda facts, since, at: tell(facts, _clock(zone, since, at))
 
@@ -190,6 +193,24 @@ def _count(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, str
     sentence_en = (
         f"Up and about at night since {since[1]}: {count:.0f} of {window:.0f} min; usually at most about "
         f"{usual:.0f} min (limit {limit:.0f} min).{door[1]}"
+    )
+    return sentence_ja, sentence_en
+
+
+def _drift(facts: Mapping[str, float], metric: Metric, hours: float) -> tuple[str, str]:
+    value, usual, weeks = facts["value"], facts["usual"], facts["weeks"]
+    told_ja, told_en, unit = metric.title_ja, metric.title_en, metric.unit
+    if metric.nature == "state":  # a share of the time: said in hours
+        value, usual, unit = value * hours, usual * hours, "h"
+        told_ja, told_en = f"{told_ja}時間", f"time {told_en}"
+    sides = ("多い", "more") if value > usual else ("少ない", "less")
+    sentence_ja = (
+        f"{told_ja}が、ふだん（1日平均{usual:.1f} {unit}）より{sides[0]}状態が{weeks:.0f}週ほど続いています。"
+        f"直近の週は{value:.1f} {unit}でした。"
+    )
+    sentence_en = (
+        f"{told_en.capitalize()} has been {sides[1]} than usual for about {weeks:.0f} weeks: {value:.1f} {unit} a day "
+        f"in the last week, usually {usual:.1f}."
     )
     return sentence_ja, sentence_en
 

@@ -20,6 +20,9 @@ SIGNS = ("motion", "bed", "door", "power", "button")
 """Channels of evidence, in column order: which kind of sensor a sign of life came from."""
 
 
+LARGEST = 60_000.0  # of a metric whose daily figures are kept in two bytes
+
+
 class TimeOfDay(Content):
     """Part of the day as "22:00-06:00" (may pass midnight), in nanoseconds after local midnight."""
 
@@ -37,6 +40,11 @@ class TimeOfDay(Content):
             raise ValueError(msg)
         h1, m1, h2, m2 = (int(part) for part in found.groups())
         return {"begin": h1 * HOUR + m1 * MINUTE, "end": h2 * HOUR + m2 * MINUTE}
+
+    @property
+    def length(self) -> int:
+        """How long it is, in nanoseconds: more than none, at most a day."""
+        return (self.end - self.begin - 1) % (24 * HOUR) + 1
 
     def holds(self, time_of_day: int) -> bool:
         """Whether a time of day (ns after midnight) lies in it."""
@@ -174,6 +182,26 @@ class Count(Content):
         return self
 
 
+class Drift(Content):
+    """A figure of the day, the mean of a metric over a part of it, that slowly leaves the household's own weeks."""
+
+    kind: Literal["drift"]
+    metric: str
+    between: TimeOfDay
+    least_change: float = Field(gt=0)
+    seen_at_least: float = Field(default=0.5, gt=0, le=1)
+    learn_weeks: int = Field(default=3, ge=2, le=26)
+    note_at: float = Field(default=4.0, gt=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Drift:
+        begin, end = self.between.begin, self.between.end
+        if begin % (10 * MINUTE) or end % (10 * MINUTE) or begin == end:
+            msg = 'between must be some time, from and to a whole ten minutes; write "01:00-05:00" or "00:00-24:00"'
+            raise ValueError(msg)
+        return self
+
+
 class Climate(Content):
     """A room too hot or too cold, for a time that depends on how far."""
 
@@ -207,19 +235,21 @@ class Silent(Content):
 
 
 Condition = Annotated[
-    Evidence | Band | Usual | Away | Absent | Rise | Climate | Count | Silent, Field(discriminator="kind")
+    Evidence | Band | Usual | Away | Absent | Rise | Climate | Count | Drift | Silent, Field(discriminator="kind")
 ]
 
 
 class Example(Content):
     """A few readings ("02:00 bed in_bed 1"; "02:00-03:00 every 1m bed heart_rate 60") and the verdicts expected
     ("02:40 firing"). Times are on the wall clock of one invented day, which may run past 24:00; `usual`: the readings
-    of each of the `days_before`.
+    of each of the `days_before`; `lately`: instead of them, on the last `days_lately` of those days.
     """
 
     name: str
-    days_before: int = Field(default=0, ge=0, le=30)
+    days_before: int = Field(default=0, ge=0, le=60)
     usual: tuple[str, ...] = ()
+    days_lately: int = Field(default=0, ge=0, le=60)
+    lately: tuple[str, ...] = ()
     readings: tuple[str, ...]
     expect: tuple[str, ...]
 
@@ -259,11 +289,18 @@ def _cross_check(rule: Rule, file: str, metrics: Metrics) -> Sequence[ContentErr
             ContentError(file, "condition.kind", "a rule about lack of activity must be named inactivity...",
                          f"rename the file to inactivity-{rule.name}.toml")
         )  # fmt: skip
-    if isinstance(rule.condition, Band) and rule.condition.metric not in metrics:
+    if isinstance(rule.condition, Band | Drift) and rule.condition.metric not in metrics:
         found.append(
             ContentError(file, "condition.metric", f'no profile and no base metric is called "{rule.condition.metric}"',
                          "use a metric of sensors/README.md")
         )  # fmt: skip
+    if isinstance(rule.condition, Drift) and rule.condition.metric in metrics:
+        metric = metrics[metrics.index(rule.condition.metric)]
+        if metric.nature not in {"level", "state"} or max(-metric.low, metric.high) > LARGEST:
+            found.append(
+                ContentError(file, "condition.metric", f'"{metric.name}" has no mean over a day that could drift',
+                             "use a level or a state, such as in_bed, heart_rate or power")
+            )  # fmt: skip
     words = {line.rsplit(" ", 1)[-1] for e in rule.example for line in e.expect}
     if "firing" not in words or not words & {"clear", "pending", "unknown"}:
         found.append(

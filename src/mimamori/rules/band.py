@@ -5,18 +5,65 @@ May import model and rules. Judged once a minute on the minute's mean: a bit a m
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch, Level
+from mimamori.model.findings import FindingBatch
 from mimamori.model.times import MINUTE, NEVER
-from mimamori.rules.changes import LEVELS, NOT_DUE, changed, findings_of, judged
+from mimamori.rules.changes import NOT_DUE, changed, findings_of, judged
 from mimamori.rules.columns import Column
+from mimamori.rules.kernel import Rows, bits_of, compiled
 from mimamori.rules.latest import Shared
 from mimamori.rules.spec import Band, Rule
 
 FACTS = ("value", "low", "high", "minutes", "hold_minutes")
-ORDER = ("low", "medium", "high")
+ORDER = ("low", "medium", "high")  # as in Level
+
+
+class Kept(NamedTuple):
+    """The columns that one minute changes."""
+
+    bad: NDArray[np.uint32]
+    good: NDArray[np.int32]
+    firing: NDArray[np.int8]
+    since: NDArray[np.int64]
+    told_at: NDArray[np.int64]
+    mean: NDArray[np.float64]
+
+
+class Limits(NamedTuple):
+    """The rule: outside is (priorities, low and high); a minute inside lies between `low` and `high`."""
+
+    outside: NDArray[np.float64]
+    low: float
+    high: float
+    mask: int
+    hold: int
+    clear: int
+
+
+@compiled
+def _judge(rows: Rows, means: NDArray[np.float64], kept: Kept, limits: Limits, at: int) -> None:
+    """One minute of the households `rows`, whose means are `means` (same length)."""
+    bad, good, firing = kept.bad, kept.good, kept.firing
+    for i in range(len(rows)):
+        h, value, before, after, reached = rows[i], means[i], False, False, 0
+        for p in range(len(limits.outside)):
+            before = before or bad[p, h] != 0
+            outside = value <= limits.outside[p, 0] or value >= limits.outside[p, 1]
+            word = (np.int64(bad[p, h]) << 1 | outside) & limits.mask
+            bad[p, h] = np.uint32(word)
+            after = after or word != 0
+            if bits_of(word) >= limits.hold:
+                reached = p + 1  # Level
+        if after and not before and firing[h] == 0:
+            kept.since[h] = at - MINUTE
+        good[h] = good[h] + 1 if limits.low < value < limits.high else 0
+        firing[h] = max(firing[h], reached) if good[h] < limits.clear else 0
+        kept.told_at[h] = at
+        kept.mean[h] = value
 
 
 class BandDetector:
@@ -32,9 +79,13 @@ class BandDetector:
         self.metric: int | None = shared.metrics.index(condition.metric)
         self._bed = shared.metrics.index("in_bed")
         self._hold, self._window = condition.hold // MINUTE, condition.out_of // MINUTE
-        self._mask = np.uint32((1 << self._window) - 1)
+        self._mask = (1 << self._window) - 1
         self._low = [condition.low.get(p, -np.inf) for p in ORDER]  # type: ignore[call-overload]
         self._high = [condition.high.get(p, np.inf) for p in ORDER]  # type: ignore[call-overload]
+        self._limits = Limits(
+            np.array([self._low, self._high], np.float64).T.copy(), max(self._low) + condition.clear_margin,
+            min(self._high) - condition.clear_margin, self._mask, self._hold, condition.clear_after // MINUTE,
+        )  # fmt: skip
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -87,25 +138,8 @@ class BandDetector:
 
     def _judge(self, rows: NDArray[np.intp], mean: NDArray[np.float64], at: int) -> None:
         c, name = self._columns, self._rule.name
-        bad, firing, since = c[f"{name}.bad"], c[f"{name}.firing"], c[f"{name}.since"]
-        c[f"{name}.told_at"][rows] = at
-        c[f"{name}.mean"][rows] = mean
-        before = bad[:, rows].any(0)
-        reached = np.zeros(len(rows), np.int8)
-        for i, priority in enumerate(ORDER):
-            outside = (mean <= self._low[i]) | (mean >= self._high[i])
-            bad[i, rows] = ((bad[i, rows] << np.uint32(1)) | outside) & self._mask
-            full = np.bitwise_count(bad[i, rows]) >= self._hold
-            reached[full] = LEVELS[priority]
-        after = bad[:, rows].any(0)
-        begins = after & ~before & (firing[rows] == Level.NONE)
-        since[rows[begins]] = at - MINUTE
-        low, high = max(self._low), min(self._high)
-        inside = (mean > low + self._spec.clear_margin) & (mean < high - self._spec.clear_margin)
-        good = c[f"{name}.good"]
-        good[rows] = np.where(inside, good[rows] + 1, 0)
-        firing[rows] = np.maximum(firing[rows], reached)
-        firing[rows[good[rows] >= self._spec.clear_after // MINUTE]] = Level.NONE
+        kept = Kept(*[c[f"{name}.{field}"] for field in Kept._fields])
+        _judge(rows, mean, kept, self._limits, at)
 
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
         c, name = self._columns, self._rule.name

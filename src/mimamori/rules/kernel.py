@@ -27,6 +27,14 @@ def compiled(function: F) -> F:
         return cast("F", njit(nogil=True)(function))
 
 
+@compiled
+def bits_of(word: Any) -> Any:
+    """How many bits of 32 are set (Warren, Hacker's Delight, 5-1)."""
+    word = word - ((word >> 1) & 0x55555555)
+    word = (word & 0x33333333) + ((word >> 2) & 0x33333333)
+    return (((word + (word >> 4)) & 0x0F0F0F0F) * 0x01010101 & 0xFFFFFFFF) >> 24
+
+
 class Block(NamedTuple):
     """Readings as columns, all (n,), as in model.readings.ReadingBatch."""
 

@@ -6,6 +6,8 @@ forgetting; a single minute counts for no more than three standard deviations, a
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,7 @@ from mimamori.model.findings import FindingBatch, Level
 from mimamori.model.times import MINUTE, NEVER
 from mimamori.rules.changes import LEVELS, NOT_DUE, changed, findings_of, judged
 from mimamori.rules.columns import Column
+from mimamori.rules.kernel import Rows, compiled
 from mimamori.rules.latest import Shared
 from mimamori.rules.spec import Rule, Usual
 
@@ -22,6 +25,43 @@ PRIOR_MINUTES, PRIOR_SPREAD = 1200.0, 0.75  # weight of the first spread, which 
 MEAN_MINUTES = 60.0  # weight of the first value
 RATE = 1 / 6000  # weight of a minute once two weeks of nights are in
 FURTHEST = 3.0  # standard deviations
+
+
+class Kept(NamedTuple):
+    """The columns that one minute changes."""
+
+    mean: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    minutes: NDArray[np.int32]
+    odd: NDArray[np.uint32]
+    value: NDArray[np.float32]
+    since: NDArray[np.int64]
+    level: NDArray[np.int8]
+
+
+@compiled
+def _judge(rows: Rows, values: NDArray[np.float64], kept: Kept, width: tuple[float, float], at: int) -> None:
+    """One minute of the households `rows`, whose means are `values` (same length). width: deviations, and at least."""
+    mean, spread, minutes, odd = kept.mean, kept.spread, kept.minutes, kept.odd
+    for i in range(len(rows)):
+        h, value = rows[i], values[i]
+        if minutes[h] == 0:
+            mean[h] = value
+            spread[h] = (PRIOR_SPREAD * width[1]) ** 2
+        centre, variance = np.float64(mean[h]), np.float64(spread[h])
+        outside = abs(value - centre) >= max(width[0] * np.sqrt(variance), width[1])
+        if outside and odd[h] == 0:
+            kept.since[h] = at - MINUTE
+        odd[h] = np.uint32((np.int64(odd[h]) << 1 | outside) & 0xFFFFFFFF)
+        kept.value[h] = value
+        if kept.level[h] != 0:  # firing: not one of the own nights
+            continue
+        furthest = FURTHEST * np.sqrt(variance)
+        off = min(max(value - centre, -furthest), furthest)
+        mean[h] = centre + max(RATE, 1 / (minutes[h] + MEAN_MINUTES)) * off
+        rate = max(RATE, 1 / (minutes[h] + PRIOR_MINUTES))
+        spread[h] = (1 - rate) * (variance + rate * off**2)
+        minutes[h] = min(minutes[h] + 1, 1_000_000)
 
 
 class UsualDetector:
@@ -62,12 +102,14 @@ class UsualDetector:
         c, name, due = self._columns, self._rule.name, self._columns[f"{self._rule.name}.due"]
         count = c["count"][self.metric]
         rows = np.flatnonzero((count > 0) & (c["value"][self._bed] > 0))
-        self._judge(rows, c["sum"][self.metric, rows] / count[rows], at)
+        value = c["sum"][self.metric, rows] / count[rows]
+        kept = Kept(*[c[f"{name}.{field}"] for field in Kept._fields])
+        _judge(rows, value, kept, (float(self._spec.deviations), float(self._spec.at_least)), at)
         due[rows] = at + self._spec.unknown_after + 1
         lost = np.flatnonzero(due <= at)
         c[f"{name}.odd"][lost] = 0  # a hole says nothing of before or after it
         due[lost] = NOT_DUE
-        rows = np.concatenate([rows, np.setdiff1d(lost, rows)])
+        rows = np.concatenate([rows, lost])
         level = c[f"{name}.level"]
         odd = np.bitwise_count(c[f"{name}.odd"][rows])
         firing = ((level[rows] > 0) & (odd >= self._clear)) | (odd >= self._hold)
@@ -79,27 +121,6 @@ class UsualDetector:
             since=c[f"{name}.since"][rows], score=self._c("value")[rows].astype(np.float64),
             facts=lambda rows: self._facts(rows, at), home=None, at=at,
         )  # fmt: skip
-
-    def _judge(self, rows: NDArray[np.intp], value: NDArray[np.float64], at: int) -> None:
-        c, name = self._columns, self._rule.name
-        odd, minutes = c[f"{name}.odd"], c[f"{name}.minutes"]
-        new = rows[minutes[rows] == 0]
-        self._c("mean")[new] = value[minutes[rows] == 0]
-        self._c("spread")[new] = (PRIOR_SPREAD * self._spec.at_least) ** 2
-        mean, half = self._band(rows)
-        outside = np.abs(value - mean) >= half
-        c[f"{name}.since"][rows[outside & (odd[rows] == 0)]] = at - MINUTE
-        odd[rows] = (odd[rows] << np.uint32(1)) | outside
-        self._c("value")[rows] = value
-        learns = c[f"{name}.level"][rows] == Level.NONE
-        rows, value, mean = rows[learns], value[learns], mean[learns]
-        spread = self._c("spread")[rows].astype(np.float64)
-        furthest = FURTHEST * np.sqrt(spread)
-        off = np.clip(value - mean, -furthest, furthest)
-        self._c("mean")[rows] = mean + np.maximum(RATE, 1 / (minutes[rows] + MEAN_MINUTES)) * off
-        rate = np.maximum(RATE, 1 / (minutes[rows] + PRIOR_MINUTES))
-        self._c("spread")[rows] = (1 - rate) * (spread + rate * off**2)
-        minutes[rows] = np.minimum(minutes[rows] + 1, 1_000_000)
 
     def _band(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(n,) mean and half width."""

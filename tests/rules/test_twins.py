@@ -340,9 +340,9 @@ class AbsentTwin:
         sign = max(signs) if signs else None
         gone = at - sign if sign is not None else 0
         if talking and in_bed:
-            self.longest *= absent_module.FADES
+            self.longest = float(np.float32(self.longest * absent_module.FADES))
         if talking and in_bed and gone < self.gone <= self.spec.seen_within:
-            self.longest = max(min(self.gone, self.spec.confirm_at_most), self.longest)
+            self.longest = float(np.float32(max(min(self.gone, self.spec.confirm_at_most), self.longest)))
         self.gone = gone if talking and in_bed else 0
         limit = min(max(self.longest * absent_module.MARGIN, self.spec.confirm), self.spec.confirm_at_most)
         self.missed = self.missed if sign == self.since else 0

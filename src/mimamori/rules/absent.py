@@ -41,9 +41,9 @@ class AbsentDetector:
             Column("firing", "?", 0, ""),
             Column("watched", "?", 0, "in bed, and the sensor talks"),
             Column("since", "i8", NEVER, "ns, last sign of the body"),
-            Column("missed", "i4", 0, "values told since the minute of that sign"),
+            Column("missed", "i2", 0, "values told since the minute of that sign"),
             Column("gone", "i8", 0, "ns without one, at the last minute in bed"),
-            Column("longest", "f8", float(2 * MINUTE), "ns, longest loss of signal that ended by itself, faded"),
+            Column("longest", "f4", float(2 * MINUTE), "ns, longest loss of signal that ended by itself, faded"),
             Column("verdict", "i1", 3, "Verdict"),
             Column("level", "i1", 0, "Level"),
         ]
@@ -62,7 +62,7 @@ class AbsentDetector:
         limit = self._limit(rows)
         missed = np.where(signs == c[f"{name}.since"][rows], c[f"{name}.missed"][rows], 0)
         missed += np.where(gone < MINUTE, 0, c["count"][self.metric][rows])
-        c[f"{name}.missed"][rows] = missed
+        c[f"{name}.missed"][rows] = np.minimum(missed, 30_000)
         # A sensor that has seen nobody for long has lost them for another reason: it never begins an alert then.
         begins = talking & in_bed & (gone >= limit) & (gone <= self._spec.seen_within) & (missed >= MISSED)
         ends = talking & (~in_bed | ((signs != NEVER) & (gone < limit)))

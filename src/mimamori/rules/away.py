@@ -47,13 +47,13 @@ class AwayDetector:
     def columns(rule: Rule) -> list[Column]:
         """What this rule keeps for each household."""
         own = [
-            Column("bed", "f8", np.nan, "in_bed at the last minute"),
+            Column("bed", "f2", np.nan, "in_bed at the last minute"),
             Column("left", "i8", NEVER, "ns, when the bed was left"),
             Column("log_mean", "f8", 0, "ln minutes, departure from the prior"),
             Column("log_spread", "f8", PRIOR_SPREAD**2, "variance of ln minutes"),
             Column("rise", "f4", 0, "minutes, usual rising before the end of the part of day"),
             Column("rise_spread", "f4", RISE_SPREAD**2, "variance of minutes"),
-            Column("absences", "i4", 0, "learned from"),
+            Column("absences", "u2", 0, "learned from"),
             Column("verdict", "i1", 3, "Verdict"),
             Column("level", "i1", 0, "Level"),
         ]
@@ -138,7 +138,7 @@ class AwayDetector:
         off = np.log(minutes) - self._prior_log - c[f"{name}.log_mean"][rows]
         c[f"{name}.log_mean"][rows] += rate * off
         c[f"{name}.log_spread"][rows] = (1 - rate) * (c[f"{name}.log_spread"][rows] + rate * off**2)
-        c[f"{name}.absences"][rows] += 1
+        c[f"{name}.absences"][rows] = np.minimum(c[f"{name}.absences"][rows], 60_000) + 1
 
     def _limit(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """(n,) ns."""

@@ -19,6 +19,7 @@ from mimamori.rules.latest import Shared
 from mimamori.rules.spec import Band, Rule
 
 FACTS = ("value", "low", "high", "minutes", "hold_minutes")
+MOST = 30_000  # minutes counted
 ORDER = ("low", "medium", "high")  # as in Level
 
 
@@ -26,11 +27,11 @@ class Kept(NamedTuple):
     """The columns that one minute changes."""
 
     bad: NDArray[np.uint32]
-    good: NDArray[np.int32]
+    good: NDArray[np.int16]
     firing: NDArray[np.int8]
     since: NDArray[np.int64]
     told_at: NDArray[np.int64]
-    mean: NDArray[np.float64]
+    mean: NDArray[np.float32]
 
 
 class Limits(NamedTuple):
@@ -60,7 +61,7 @@ def _judge(rows: Rows, means: NDArray[np.float64], kept: Kept, limits: Limits, a
                 reached = p + 1  # Level
         if after and not before and firing[h] == 0:
             kept.since[h] = at - MINUTE
-        good[h] = good[h] + 1 if limits.low < value < limits.high else 0
+        good[h] = min(good[h] + 1, MOST) if limits.low < value < limits.high else 0
         firing[h] = max(firing[h], reached) if good[h] < limits.clear else 0
         kept.told_at[h] = at
         kept.mean[h] = value
@@ -92,12 +93,12 @@ class BandDetector:
         """What this rule keeps for each household."""
         own = [
             Column("bad", "u4", 0, "a bit a minute, newest lowest", (len(ORDER),)),
-            Column("good", "i4", 0, "minutes inside in a row"),
+            Column("good", "i2", 0, "minutes inside in a row"),
             Column("firing", "i1", 0, "Level"),
             Column("since", "i8", NEVER, "ns, first bad minute"),
             Column("told_at", "i8", NEVER, "ns, last minute with a backed value"),
             Column("due", "i8", NOT_DUE, "ns, when nothing is known any more"),
-            Column("mean", "f8", np.nan, "of the metric"),
+            Column("mean", "f4", np.nan, "of the metric"),
             Column("verdict", "i1", 3, "Verdict"),
             Column("level", "i1", 0, "Level"),
         ]

@@ -62,7 +62,7 @@ class EvidenceDetector:
         own = [
             Column("nats", "f8", 0, "nats by kind of sign", (len(SIGNS),)),
             Column("abed", "f2", 0, "share of cells in bed, seen alive", (SLOTS,)),
-            Column("expected", "f8", 0, "cells with a sign, if as usual"),
+            Column("expected", "f4", 0, "cells with a sign, if as usual"),
             Column("run", "i4", 0, "quiet cells"),
             Column("was_out", "?", 0, "out at the last cell"),
             Column("left_at", "i8", NEVER, "ns"),

@@ -32,7 +32,7 @@ class Kept(NamedTuple):
 
     mean: NDArray[np.float32]
     spread: NDArray[np.float32]
-    minutes: NDArray[np.int32]
+    minutes: NDArray[np.uint16]
     odd: NDArray[np.uint32]
     value: NDArray[np.float32]
     since: NDArray[np.int64]
@@ -61,7 +61,7 @@ def _judge(rows: Rows, values: NDArray[np.float64], kept: Kept, width: tuple[flo
         mean[h] = centre + max(RATE, 1 / (minutes[h] + MEAN_MINUTES)) * off
         rate = max(RATE, 1 / (minutes[h] + PRIOR_MINUTES))
         spread[h] = (1 - rate) * (variance + rate * off**2)
-        minutes[h] = min(minutes[h] + 1, 1_000_000)
+        minutes[h] = min(minutes[h] + 1, 60_000)
 
 
 class UsualDetector:
@@ -84,7 +84,7 @@ class UsualDetector:
         own = [
             Column("mean", "f4", 0, "of the metric, minutes in bed"),
             Column("spread", "f4", 0, "variance of them"),
-            Column("minutes", "i4", 0, "learned from"),
+            Column("minutes", "u2", 0, "learned from"),
             Column("odd", "u4", 0, "a bit a minute, newest lowest"),
             Column("value", "f4", np.nan, "of the metric, last minute in bed"),
             Column("since", "i8", NEVER, "ns, first odd minute"),

@@ -88,7 +88,7 @@ def measure(site: Site, sizes: Sequence[int], seed: int) -> list[Size]:
 
 
 def _measure(site: Site, households: int, rng: np.random.Generator) -> Size:
-    homes = _homes(households)
+    homes = made_homes(households)
     engine = Engine(homes, site.rules, site.metrics, site.zone)
     now = START
     for _ in range(12):  # two minutes in which every household is heard
@@ -119,7 +119,7 @@ def _measure(site: Site, households: int, rng: np.random.Generator) -> Size:
     )  # fmt: skip
 
 
-def _homes(households: int) -> Homes:
+def made_homes(households: int) -> Homes:
     homes = Homes()
     for i in range(households):
         homes.add_device(f"b{i:07d}", "bed")
@@ -167,12 +167,12 @@ def _spread(seconds: Sequence[float]) -> Spread:
 
 def replay_days(site: Site, households: int, days: int, seed: int) -> Replay:
     """Feed the engine `days` days of `households` households, in the order of arrival."""
-    homes, rng = _homes(households), np.random.default_rng(seed)
+    homes, rng = made_homes(households), np.random.default_rng(seed)
     engine = Engine(homes, site.rules, site.metrics, site.zone)
     spent, readings, findings = 0.0, 0, 0
     with progress("replay", days, "day") as bar:
         for day in range(days):
-            batch = _day(site, households, START + day * DAY_MINUTES * MINUTE, rng)
+            batch = made_day(site, households, START + day * DAY_MINUTES * MINUTE, rng)
             begun = time.perf_counter()
             findings += len(engine.step(batch, int(batch.got[-1])))
             spent += time.perf_counter() - begun
@@ -181,7 +181,7 @@ def replay_days(site: Site, households: int, days: int, seed: int) -> Replay:
     return Replay(households=households, days=days, readings=readings, seconds=spent, findings=findings)
 
 
-def _day(site: Site, households: int, begin: int, rng: np.random.Generator) -> ReadingBatch:
+def made_day(site: Site, households: int, begin: int, rng: np.random.Generator) -> ReadingBatch:
     """A day: each household tells its four metrics at a second of the minute that is its own."""
     home = np.tile(np.repeat(np.arange(households, dtype=np.int32), len(REPLAYED)), DAY_MINUTES)
     second = np.repeat(np.sort(rng.integers(0, 60, households)), len(REPLAYED)) * SECOND

@@ -21,6 +21,7 @@ from mimamori import bench as engine_bench
 from mimamori.app import serve, stop_on_signals
 from mimamori.backup import back_up
 from mimamori.backup import restore as restore_backup
+from mimamori.bench_store import bench_store
 from mimamori.check import check_examples
 from mimamori.demo import DemoOptions, run_demo
 from mimamori.evaluate import A_NURSE
@@ -359,6 +360,7 @@ def bench_ingest(site: Path | None, rate: int, seconds: int, households: int, in
         click.echo(told(figures))
 
 
+bench.add_command(bench_store)
 for group in (user, resident, device):
     main.add_command(group)
 

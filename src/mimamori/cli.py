@@ -200,6 +200,7 @@ def evaluate_command(**options: Any) -> None:
     "--start", default="2026-01-01T00:00:00+09:00", show_default=True, help="First moment, ISO 8601 with an offset."
 )
 @click.option("--seed", default=1, show_default=True, help="Same seed, same bytes.")
+@click.option("--noise", default="default", show_default=True, help="low, default or high (simulator/noise-*.toml).")
 @click.option("--bed-every", default=None, help='Cadence of the bed sensors, such as "60s".')
 @click.option("--out", type=_NEW, help="Write a reading file (.csv, .csv.gz, .parquet).")
 @click.option("--truth", type=_NEW, help="Write what befell whom (CSV); without it nothing befalls anybody.")
@@ -215,7 +216,7 @@ def simulate(**options: Any) -> None:
         chosen = {
             "count": options["households"], "seed": options["seed"],
             "bed_every": parse_duration(options["bed_every"]) if options["bed_every"] else None,
-            "start": parse_instant(options["start"]), "days": options["days"],
+            "start": parse_instant(options["start"]), "days": options["days"], "noise": options["noise"],
         }  # fmt: skip
         if options["out"] is not None:
             count = write_days(site, options["out"], options["truth"], **chosen)

@@ -21,10 +21,11 @@ QUIET_DAYS = 14  # nothing befalls anybody while habits are learned
 
 
 def write_days(
-    site: Site, out: Path, truth: Path | None, *, count: int, seed: int, bed_every: int | None, start: int, days: int
-) -> int:
+    site: Site, out: Path, truth: Path | None, *, count: int, seed: int, bed_every: int | None, start: int, days: int,
+    noise: str = "default",
+) -> int:  # fmt: skip
     """Write a reading file, and with `truth` a file of what befell whom. Returns how many readings. Raises OSError."""
-    homes = households(site.scene, count=count, seed=seed, bed_every=bed_every)
+    homes = households(site.scene, count=count, seed=seed, bed_every=bed_every, noise=noise)
     end = start + days * DAY
     quiet = min(QUIET_DAYS, days // 2) * DAY
     events = plan_events(homes, start=start, end=end, seed=seed, first_after=start + quiet) if truth else ()
@@ -42,10 +43,10 @@ def write_days(
 
 async def publish_days(
     site: Site, broker: str, environment: Mapping[str, str], *, speed: float, count: int, seed: int,
-    bed_every: int | None, start: int, days: int,
+    bed_every: int | None, start: int, days: int, noise: str = "default",
 ) -> None:  # fmt: skip
     """Publish until the days are over or the command is ended. Log-in from MIMAMORI_BROKER_USER and _PASSWORD."""
-    homes = households(site.scene, count=count, seed=seed, bed_every=bed_every)
+    homes = households(site.scene, count=count, seed=seed, bed_every=bed_every, noise=noise)
     clock = Clock(speed=speed, start=start)
     await publish(
         broker, homes, simulate(homes, start=start, end=start + days * DAY, seed=seed), clock=clock, speed=speed,

@@ -12,7 +12,7 @@ import pytest
 
 from mimamori.model.content import Content
 from mimamori.simulator.households import households
-from mimamori.simulator.scene import House, Kit, Persona, Scene, read_simulator
+from mimamori.simulator.scene import House, Kit, Noise, Persona, Scene, read_simulator
 from mimamori.simulator.truth import KINDS
 
 README = (Path(__file__).parents[2] / "simulator" / "README.md").read_text(encoding="utf-8")
@@ -30,7 +30,7 @@ def keys_of(model: type[Content], prefix: str = "") -> Iterator[str]:
             yield from keys_of(nested, f"{prefix}{name}.")
 
 
-@pytest.mark.parametrize("model", [Persona, House, Kit])
+@pytest.mark.parametrize("model", [Persona, House, Kit, Noise])
 def test_every_key_is_documented_with_its_own_row(model: type[Content]) -> None:
     missing = [key for key in keys_of(model) if f"| `{key}` |" not in README]
     assert missing == []

@@ -11,9 +11,11 @@ from typing import Protocol
 
 import numpy as np
 
+from mimamori.model.content import Text
 from mimamori.model.times import SECOND
 from mimamori.simulator.dice import Use, generator
-from mimamori.simulator.scene import House, Kit, Persona, Scene
+from mimamori.simulator.noise import noisy_kit, varied_persona
+from mimamori.simulator.scene import House, Kit, Noise, Persona, Scene
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,19 +46,23 @@ class _Weighted(Protocol):
     def weight(self) -> int: ...
 
 
-def households(scene: Scene, *, count: int, seed: int, bed_every: int | None = None) -> tuple[SimulatedHome, ...]:
+def households(
+    scene: Scene, *, count: int, seed: int, bed_every: int | None = None, noise: str = "default"
+) -> tuple[SimulatedHome, ...]:
     """Households home-001, home-002, ... (more digits beyond 999).
 
     Each kind is dealt like cards of a shuffled pack that holds it `weight` times, so that a dozen households already
-    meet every persona. bed_every: cadence of all bed sensors in ns, instead of the kits' own. Raises ValueError if the
-    scene lacks a persona, home or kit of weight 1 or more.
+    meet every persona. bed_every: cadence of all bed sensors in ns, instead of the kits' own. noise: one of the
+    scene's levels; the same people in the same homes at each. Raises ValueError if there is no such level, or the scene
+    lacks a persona, home or kit of weight 1 or more.
     """
+    level = _level(scene, noise)
     rng = generator(seed, Use.HOMES)
     digits = max(3, len(str(count)))
     personas, houses, kits = (_deal(pack, count, rng) for pack in (scene.personas, scene.houses, scene.kits))
     made = []
     for number, (persona, house, kit_name) in enumerate(zip(personas, houses, kits, strict=True)):
-        kit = scene.kits[kit_name]
+        kit = noisy_kit(scene.kits[kit_name], level)
         if kit.bed and bed_every is not None:
             bed = kit.bed.model_copy(
                 update={"every": max(bed_every, SECOND), "idle_every": max(kit.bed.idle_every, bed_every)}
@@ -65,11 +71,19 @@ def households(scene: Scene, *, count: int, seed: int, bed_every: int | None = N
         made.append(
             SimulatedHome(
                 id=f"home-{number + 1:0{digits}d}", number=number, persona_name=persona, house_name=house,
-                kit_name=kit_name, persona=scene.personas[persona], house=scene.houses[house], kit=kit,
-                devices=_devices(kit),
+                kit_name=kit_name, persona=varied_persona(scene.personas[persona], level),
+                house=scene.houses[house], kit=kit, devices=_devices(kit),
             )
         )  # fmt: skip
     return tuple(made)
+
+
+def _level(scene: Scene, name: str) -> Noise:
+    found = scene.noises.get(name)
+    if found is None and name != "default":
+        msg = f'no noise level "{name}"; choose one of {", ".join(sorted({"default", *scene.noises}))}'
+        raise ValueError(msg)
+    return found or Noise(title=Text(ja="標準の雑音", en="Default noise"))
 
 
 def _deal(found: Mapping[str, _Weighted], count: int, rng: np.random.Generator) -> list[str]:

@@ -6,7 +6,7 @@ May import model. Does no I/O (tables come in parsed), draws nothing, reads no c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Annotated, Any, Literal
 
@@ -235,6 +235,16 @@ class Kit(Content):
     climate: RoomClimate | None = None
 
 
+class Noise(Content):
+    """How noisy everything is: noise-*.toml. Factors on what persona and kit say."""
+
+    title: Text
+    lost: NotNegative = 1.0
+    error: NotNegative = 1.0
+    phantom: NotNegative = 1.0
+    days: NotNegative = 1.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """All content of simulator/, each by the part of its file's name after the first hyphen."""
@@ -242,41 +252,46 @@ class Scene:
     personas: Mapping[str, Persona]
     houses: Mapping[str, House]
     kits: Mapping[str, Kit]
+    noises: Mapping[str, Noise] = field(default_factory=dict)
 
 
 def read_simulator(tables: Mapping[str, Mapping[str, Any]]) -> tuple[Scene, list[ContentError]]:
     """The scene of parsed TOML tables by file stem, and every mistake in them (the scene then holds the rest)."""
     errors: list[ContentError] = []
-    personas: dict[str, Persona] = {}
-    houses: dict[str, House] = {}
-    kits: dict[str, Kit] = {}
+    found: dict[str, dict[str, Any]] = {kind: {} for kind in _MODELS}
     for stem in sorted(tables):
         kind, _, name = stem.partition("-")
-        file, table = f"simulator/{stem}.toml", tables[stem]
-        match kind if name else "":
-            case "persona":
-                persona, wrong = validate(Persona, table, file)
-                if persona:
-                    personas[name] = persona
-            case "home":
-                house, wrong = validate(House, table, file)
-                if house:
-                    houses[name] = house
-                    wrong = _idle_appliances(house, file)
-            case "sensors":
-                kit, wrong = validate(Kit, table, file)
-                if kit:
-                    kits[name] = kit
-                    wrong = _short_periods(kit, file)
-            case _:
-                mend = "name the file persona-NAME.toml, home-NAME.toml or sensors-NAME.toml"
-                wrong = [ContentError(file, "", "does not say what it describes", mend)]
-        errors += wrong
-    for what, found in (("persona", personas), ("home", houses), ("sensors", kits)):
-        if not any(record.weight for record in found.values()):
-            mend = f"add a {what}-NAME.toml whose weight is at least 1"
-            errors.append(ContentError("simulator", "", f"no {what} can be drawn", mend))
-    return Scene(personas=personas, houses=houses, kits=kits), errors
+        file = f"simulator/{stem}.toml"
+        if not name or kind not in _MODELS:
+            mend = f"name the file {', '.join(f'{k}-NAME.toml' for k in _MODELS)}"
+            errors.append(ContentError(file, "", "does not say what it describes", mend))
+            continue
+        record, wrong = validate(_MODELS[kind], tables[stem], file)
+        if record:
+            found[kind][name] = record
+        errors += wrong or _beyond(record, file)
+    for kind in ("persona", "home", "sensors"):
+        if not any(record.weight for record in found[kind].values()):
+            mend = f"add a {kind}-NAME.toml whose weight is at least 1"
+            errors.append(ContentError("simulator", "", f"no {kind} can be drawn", mend))
+    scene = Scene(
+        personas=found["persona"], houses=found["home"], kits=found["sensors"], noises=found["noise"],
+    )  # fmt: skip
+    return scene, errors
+
+
+_MODELS: Mapping[str, type[Content]] = {"persona": Persona, "home": House, "sensors": Kit, "noise": Noise}
+
+
+def _beyond(record: Content | None, file: str) -> list[ContentError]:
+    """Mistakes that one key alone does not show."""
+    match record:
+        case House():
+            return _idle_appliances(record, file)
+        case Kit():
+            return _short_periods(record, file)
+        case _:
+            return []
 
 
 def _idle_appliances(house: House, file: str) -> list[ContentError]:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from mimamori.model.times import MINUTE
+
 pytestmark = pytest.mark.server
 
 ALERT = "H001/inactivity/20261122T213605Z"
@@ -110,6 +112,21 @@ async def test_sound_follows_the_alert_and_a_blocked_sound_is_a_fault(
     await expect(page.locator("html")).to_have_attribute("data-sounded", "high")
     await page.click("#sound")
     await expect(page.locator("#sound")).to_contain_text("消音 1:5")
+
+
+async def test_an_alert_that_worsens_sounds_at_once_though_muted(
+    browser: Browser, ward: Any, opened_event: Any
+) -> None:
+    first = replace(opened_event("H001"), priority="low")
+    await ward.tell(first)
+    page = await console(browser, ward)
+    await page.keyboard.press("Shift")  # wakes the sound
+    await expect(page.locator("html")).to_have_attribute("data-sounded", "low")
+    await page.click("#sound")
+    await expect(page.locator("#sound")).to_contain_text("消音 1:5")
+    await ward.tell(replace(first, kind="worsened", priority="high", at=first.at + MINUTE))
+    await expect(page.locator("html")).to_have_attribute("data-sounded", "high")
+    await expect(page.locator("#sound")).not_to_contain_text("消音 1:5")
 
 
 class Line:

@@ -1,5 +1,5 @@
 // Alarm sounds by priority, shaped after IEC 60601-1-8: high 5+5 pulses, medium 3, low 1; harmonics of one low tone.
-// A browser that blocks sound is itself shown as a fault. Muting lasts 2 minutes at most, and a new alert ends it.
+// A browser that blocks sound is itself shown as a fault. Muting lasts 2 minutes at most; a new alert, or one that worsens, ends it.
 import { onChange } from "./live.js";
 import { say } from "./words.js";
 
@@ -13,7 +13,7 @@ const ORDER = ["high", "medium", "low"];
 
 let context = null;
 let sounding = [];
-let known = new Set();
+let known = new Map(); // priority by alert
 let mutedUntil = 0;
 let next = 0;
 let button = null;
@@ -29,12 +29,16 @@ export function keepSound() {
   document.addEventListener("pointerdown", wake, { capture: true });
   document.addEventListener("keydown", wake, { capture: true });
   onChange((change) => {
-    if (change.sound.some(([id]) => !known.has(id))) { mutedUntil = 0; next = 0; }
+    if (change.sound.some(isLouder)) { mutedUntil = 0; next = 0; }
     sounding = change.sound;
-    known = new Set(change.sound.map(([id]) => id));
+    known = new Map(change.sound);
     show();
   });
   setInterval(step, 250);
+}
+
+function isLouder([id, priority]) {
+  return !known.has(id) || ORDER.indexOf(priority) < ORDER.indexOf(known.get(id));
 }
 
 export function mute() {

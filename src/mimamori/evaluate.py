@@ -90,7 +90,7 @@ class Evaluation:
     """Everything. Days are household-days, each household's own, after learning.
 
     household_days: of ordinary time, without that in which an emergency or a change excuses alerts. watched_days: all.
-    missed: every event that no right alert told of. vital_per_day: alerts about pulse and breath, right or false, notes
+    missed: every event that no right call told of. vital_per_day: alerts about pulse and breath, right or false, notes
     too, by watched days.
     """
 
@@ -211,7 +211,7 @@ def _found(
 ) -> tuple[Found, list[TruthEvent]]:
     delays, missed, left_out = [], [], 0
     for event in events:
-        right = [a for a in mine.get(event.household, ()) if answers(event.kind, a.rule)]
+        right = [a for a in mine.get(event.household, ()) if answers(event.kind, a.rule) and not a.note]
         if any(a.opened <= event.start < a.resolved for a in right):
             left_out += 1
             continue

@@ -250,7 +250,8 @@ class EvidenceDetector:
         verdict = judged(firing=firing, pending=total >= WATCH_FROM * threshold, known=seen)
         level = leveled(firing, LEVELS[self._rule.priority])
         # A night away that nobody was told of is worth a word by day, not a call at night.
-        level[firing & out & (at - c["last_door"] < self._spec.out_high_after * self._out_limit())] = LEVELS["low"]
+        note = np.minimum(self._spec.out_high_after * self._out_limit(), self._spec.out_at_most)
+        level[firing & out & (at - c["last_door"] < note)] = LEVELS["low"]
         rows = np.flatnonzero(looked)
         return changed(
             rows, rule=self._index, old=old, verdict=verdict[rows], level=level[rows], since=c[f"{name}.since"][rows],

@@ -180,7 +180,7 @@ def test_count_equals_its_twin(rule: Rule, seed: int) -> None:
 def test_a_restless_household_gets_a_limit_of_its_own(rule: Rule) -> None:
     homes, rows = Homes(), []
     bed, motion = METRICS.index("in_bed"), METRICS.index("motion")
-    for home, up in enumerate((3, 14)):
+    for home, up in enumerate((3, 20)):
         mat, hall = homes.add_device(f"A-0{home}", "bed"), homes.add_device(f"A-0{home}", "hall")
         for minute in range(22 * 60, 22 * 60 + 12 * 1440):
             lies = not 120 <= minute % 1440 < 120 + up

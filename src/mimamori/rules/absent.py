@@ -29,7 +29,8 @@ class AbsentDetector:
     def __init__(self, rule: Rule, index: int, shared: Shared) -> None:
         condition = rule.condition
         assert isinstance(condition, Absent)
-        self._rule, self._index, self._spec, self._columns = rule, index, condition, shared.columns
+        self._rule, self._index, self._spec = rule, index, condition
+        self._columns, self._latest = shared.columns, shared.latest
         self.metric: int | None = shared.metrics.index("in_bed")
         self._heart = shared.metrics.index("heart_rate")
         self._breath = shared.metrics.index("respiration_rate")
@@ -61,7 +62,7 @@ class AbsentDetector:
         self._learn(rows, gone, talking & in_bed)
         limit = self._limit(rows)
         missed = np.where(signs == c[f"{name}.since"][rows], c[f"{name}.missed"][rows], 0)
-        missed += np.where(gone < MINUTE, 0, c["count"][self.metric][rows])
+        missed += np.where(gone < MINUTE, 0, self._latest.minute(self.metric)[1][rows])
         c[f"{name}.missed"][rows] = np.minimum(missed, 30_000)
         # A sensor that has seen nobody for long has lost them for another reason: it never begins an alert then.
         begins = talking & in_bed & (gone >= limit) & (gone <= self._spec.seen_within) & (missed >= MISSED)

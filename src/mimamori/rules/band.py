@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mimamori.model.findings import FindingBatch
 from mimamori.model.times import MINUTE, NEVER
-from mimamori.rules.changes import NOT_DUE, changed, findings_of, judged
+from mimamori.rules.changes import NO_MINUTE, NOT_DUE_MINUTE, changed, findings_of, instant, judged, minutes_since
 from mimamori.rules.columns import Column
 from mimamori.rules.kernel import Rows, bits_of, compiled
 from mimamori.rules.latest import Shared
@@ -29,8 +29,8 @@ class Kept(NamedTuple):
     bad: NDArray[np.uint32]
     good: NDArray[np.int16]
     firing: NDArray[np.int8]
-    since: NDArray[np.int64]
-    told_at: NDArray[np.int64]
+    since: NDArray[np.int32]
+    told_at: NDArray[np.int32]
     mean: NDArray[np.float32]
 
 
@@ -46,8 +46,8 @@ class Limits(NamedTuple):
 
 
 @compiled
-def _judge(rows: Rows, means: NDArray[np.float64], kept: Kept, limits: Limits, at: int) -> None:
-    """One minute of the households `rows`, whose means are `means` (same length)."""
+def _judge(rows: Rows, means: NDArray[np.float64], kept: Kept, limits: Limits, now: int) -> None:
+    """One minute of the households `rows`, whose means are `means` (same length). now: minutes since 1970."""
     bad, good, firing = kept.bad, kept.good, kept.firing
     for i in range(len(rows)):
         h, value, before, after, reached = rows[i], means[i], False, False, 0
@@ -60,10 +60,10 @@ def _judge(rows: Rows, means: NDArray[np.float64], kept: Kept, limits: Limits, a
             if bits_of(word) >= limits.hold:
                 reached = p + 1  # Level
         if after and not before and firing[h] == 0:
-            kept.since[h] = at - MINUTE
+            kept.since[h] = now - 1
         good[h] = min(good[h] + 1, MOST) if limits.low < value < limits.high else 0
         firing[h] = max(firing[h], reached) if good[h] < limits.clear else 0
-        kept.told_at[h] = at
+        kept.told_at[h] = now
         kept.mean[h] = value
 
 
@@ -76,7 +76,8 @@ class BandDetector:
     def __init__(self, rule: Rule, index: int, shared: Shared) -> None:
         condition = rule.condition
         assert isinstance(condition, Band)
-        self._rule, self._index, self._spec, self._columns = rule, index, condition, shared.columns
+        self._rule, self._index, self._spec = rule, index, condition
+        self._columns, self._latest = shared.columns, shared.latest
         self.metric: int | None = shared.metrics.index(condition.metric)
         self._bed = shared.metrics.index("in_bed")
         self._hold, self._window = condition.hold // MINUTE, condition.out_of // MINUTE
@@ -95,9 +96,9 @@ class BandDetector:
             Column("bad", "u4", 0, "a bit a minute, newest lowest", (len(ORDER),)),
             Column("good", "i2", 0, "minutes inside in a row"),
             Column("firing", "i1", 0, "Level"),
-            Column("since", "i8", NEVER, "ns, first bad minute"),
-            Column("told_at", "i8", NEVER, "ns, last minute with a backed value"),
-            Column("due", "i8", NOT_DUE, "ns, when nothing is known any more"),
+            Column("since", "i4", NO_MINUTE, "minutes since 1970, first bad one"),
+            Column("told_at", "i4", NO_MINUTE, "minutes since 1970, last with a backed value"),
+            Column("due", "i4", NOT_DUE_MINUTE, "minutes since 1970, when nothing is known any more"),
             Column("mean", "f4", np.nan, "of the metric"),
             Column("verdict", "i1", 3, "Verdict"),
             Column("level", "i1", 0, "Level"),
@@ -107,23 +108,23 @@ class BandDetector:
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the minute that ends at `at` (ns, whole minute)."""
         c, name = self._columns, self._rule.name
-        count, told, due = c["count"][self.metric], c[f"{name}.told_at"], c[f"{name}.due"]
+        (total, count), told, due = self._latest.minute(self.metric), c[f"{name}.told_at"], c[f"{name}.due"]
         heard = np.flatnonzero(count)
         judged_now = heard[self._backed(heard, at)]
-        self._judge(judged_now, c["sum"][self.metric, judged_now] / count[judged_now], at)
-        due[judged_now] = at + self._spec.unknown_after + 1
-        lost = np.flatnonzero(due <= at)
+        self._judge(judged_now, total[judged_now] / count[judged_now], at)
+        due[judged_now] = at // MINUTE + self._spec.unknown_after // MINUTE + 1
+        lost = np.flatnonzero(due <= at // MINUTE)
         c[f"{name}.bad"][:, lost] = 0  # a hole says nothing of before or after it
         c[f"{name}.good"][lost] = 0
-        due[lost] = NOT_DUE
+        due[lost] = NOT_DUE_MINUTE
         rows = np.concatenate([judged_now, lost])
-        known = at - told[rows] <= self._spec.unknown_after
+        known = at - instant(told[rows]) <= self._spec.unknown_after
         firing = c[f"{name}.firing"][rows]
         pending = np.bitwise_or.reduce(c[f"{name}.bad"][:, rows]) > 0
         return changed(
             rows, rule=self._index, old=(c[f"{name}.verdict"], c[f"{name}.level"]),
             verdict=judged(firing=firing > 0, pending=pending, known=known), level=firing,
-            since=c[f"{name}.since"][rows], score=np.nan_to_num(c[f"{name}.mean"][rows]),
+            since=instant(c[f"{name}.since"][rows]), score=np.nan_to_num(c[f"{name}.mean"][rows]),
             facts=lambda rows: self._facts(rows, at), home=None, at=at,
         )  # fmt: skip
 
@@ -140,12 +141,11 @@ class BandDetector:
     def _judge(self, rows: NDArray[np.intp], mean: NDArray[np.float64], at: int) -> None:
         c, name = self._columns, self._rule.name
         kept = Kept(*[c[f"{name}.{field}"] for field in Kept._fields])
-        _judge(rows, mean, kept, self._limits, at)
+        _judge(rows, mean, kept, self._limits, at // MINUTE)
 
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
         c, name = self._columns, self._rule.name
-        since = c[f"{name}.since"][rows]
-        minutes = np.where(since == NEVER, 0, (at - np.where(since == NEVER, at, since)) / MINUTE)
+        minutes = minutes_since(c[f"{name}.since"][rows], at)
         n = len(rows)
         return np.column_stack([c[f"{name}.mean"][rows], np.full(n, max(self._low)), np.full(n, min(self._high)),
                                 minutes, np.full(n, float(self._hold))])  # fmt: skip
@@ -156,6 +156,6 @@ class BandDetector:
         verdict = c[f"{name}.verdict"]
         return findings_of(
             np.arange(len(verdict)), rule=self._index, verdict=verdict, level=c[f"{name}.level"],
-            since=c[f"{name}.since"], score=np.nan_to_num(c[f"{name}.mean"]),
+            since=instant(c[f"{name}.since"]), score=np.nan_to_num(c[f"{name}.mean"]),
             facts=lambda rows: self._facts(rows, at), home=None, at=at,
         )  # fmt: skip

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.model.findings import FACTS, FindingBatch, Level, Verdict, no_findings
-from mimamori.model.times import Nanos
+from mimamori.model.times import MINUTE, NEVER, Nanos
 
 NOT_DUE = 2**62
 """ns, of a row that nothing but new readings can change: most rows at most minutes, and the rules pass them over."""
+NO_MINUTE, NOT_DUE_MINUTE = -(2**31), 2**31 - 1
+"""NEVER and NOT_DUE of instants on the grid, which columns keep in four bytes: minutes since 1970."""
 LEVELS = {"low": Level.LOW, "medium": Level.MEDIUM, "high": Level.HIGH}
 
 Facts = Callable[[NDArray[np.intp]], NDArray[np.float64]]
@@ -65,3 +67,13 @@ def judged(*, firing: NDArray[np.bool_], pending: NDArray[np.bool_], known: NDAr
     verdict[firing] = Verdict.FIRING
     verdict[~known] = Verdict.UNKNOWN
     return verdict.astype(np.int8)
+
+
+def instant(minute: NDArray[np.int32]) -> Nanos:
+    """(n,) ns of whole minutes since 1970; NEVER for NO_MINUTE."""
+    return np.where(minute == NO_MINUTE, NEVER, minute.astype(np.int64) * MINUTE)
+
+
+def minutes_since(minute: NDArray[np.int32], at: int) -> NDArray[np.int64]:
+    """(n,) whole minutes from each to `at` (ns); 0 where it is NO_MINUTE."""
+    return np.where(minute == NO_MINUTE, 0, at // MINUTE - minute.astype(np.int64))

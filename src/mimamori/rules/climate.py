@@ -38,7 +38,8 @@ class ClimateDetector:
     def __init__(self, rule: Rule, index: int, shared: Shared) -> None:
         condition = rule.condition
         assert isinstance(condition, Climate)
-        self._rule, self._index, self._spec, self._columns = rule, index, condition, shared.columns
+        self._rule, self._index, self._spec = rule, index, condition
+        self._columns, self._latest = shared.columns, shared.latest
         self.metric: int | None = shared.metrics.index("temperature")
         self._humidity = shared.metrics.index("humidity")
         # One sense for both: how far above the limit, where a cold limit is a limit of minus the temperature.
@@ -92,9 +93,9 @@ class ClimateDetector:
     def _take(self, at: int) -> None:
         """The values of the minute, in households whose room told its temperature, and its humidity where it counts."""
         c, name = self._columns, self._rule.name
-        count = c["count"][self.metric]
+        total, count = self._latest.minute(self.metric)
         rows = np.flatnonzero(count)
-        temperature = c["sum"][self.metric, rows] / count[rows]
+        temperature = total[rows] / count[rows]
         if self._spec.measure == "wbgt":
             told = c["taken"][self._humidity, rows]
             fresh = (told != NEVER) & (_age(told, at) <= self._spec.unknown_after)

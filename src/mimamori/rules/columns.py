@@ -43,6 +43,12 @@ class Columns:
         self._live: dict[str, NDArray[Any]] = {}
         self._cut_views()
 
+    def declare(self, more: Sequence[Column]) -> None:
+        """Further columns, before there are any rows."""
+        self.declared |= {c.name: c for c in more}
+        self._whole |= {c.name: _filled(c, self._capacity[c.axis]) for c in more}
+        self._cut_views()
+
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self._live[name]
 

@@ -34,7 +34,7 @@ from mimamori.rules.spec import Absent, Away, Band, Climate, Count, Drift, Evide
 from mimamori.rules.usual import UsualDetector
 
 GRID = MINUTE
-FORMAT = 3
+FORMAT = 4
 PENDING = ("home", "device", "metric", "value", "taken", "got", "flags")
 
 
@@ -75,7 +75,7 @@ class Engine:
         # Silence is judged first: the others ask whom not to believe.
         self._order = sorted(self.detectors, key=lambda d: not isinstance(d, SilentDetector))
         self._stride = math.gcd(*(d.every for d in self.detectors)) or GRID
-        self._minute_metrics = sorted({d.metric for d in self.detectors if d.metric is not None})
+        self._latest.sum_up(sorted({d.metric for d in self.detectors if d.metric is not None}))
         self._waiting = no_readings()
         self._evaluated = NEVER  # last grid point that was evaluated
         self._fit()
@@ -131,7 +131,7 @@ class Engine:
 
     def _begin_cells(self, at: int) -> None:
         """Empty what ends at `at`, after every rule has seen it: a site may have several rules of one kind."""
-        self._latest.begin_minute(self._minute_metrics)
+        self._latest.begin_minute()
         if at % CELL == 0:
             self._latest.begin_evidence_cell()
             if (self._zone.local(at - 1) + 1) % LEVEL_CELL == 0:

@@ -60,7 +60,7 @@ class EvidenceDetector:
     def columns(rule: Rule) -> list[Column]:
         """What this rule keeps for each household."""
         own = [
-            Column("nats", "f8", 0, "nats by kind of sign", (len(SIGNS),)),
+            Column("nats", "f4", 0, "nats by kind of sign", (len(SIGNS),)),
             Column("abed", "f2", 0, "share of cells in bed, seen alive", (SLOTS,)),
             Column("expected", "f4", 0, "cells with a sign, if as usual"),
             Column("run", "i4", 0, "quiet cells"),

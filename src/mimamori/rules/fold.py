@@ -136,15 +136,16 @@ def _signs(told: Block, kinds: Kinds, state: State) -> Rows:
 @compiled
 def _keep(told: Block, kinds: Kinds, state: State) -> None:
     """The newest value of each household, and the sums of the minute. Rows come in order of time."""
-    home, metric, value, taken, level = told.home, told.metric, told.value, told.taken, kinds.level
-    newest, newest_at, count, total = state.value, state.taken, state.counted, state.sum
+    home, metric, value, taken, place = told.home, told.metric, told.value, told.taken, kinds.place
+    newest, newest_at, count, total = state.value, state.taken, state.minute_count, state.minute_sum
     for i in range(len(told.home)):
         h, m = home[i], metric[i]
         newest[m, h] = value[i]
         newest_at[m, h] = max(newest_at[m, h], taken[i])
-        count[m, h] += 1
-        if level[m]:
-            total[m, h] += value[i]
+        p = place[m]
+        if p >= 0:
+            count[p, h] += 1
+            total[p, h] += value[i]
 
 
 @compiled

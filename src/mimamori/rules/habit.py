@@ -15,6 +15,7 @@ from mimamori.rules.columns import Column, Columns
 from mimamori.rules.spec import SIGNS
 
 SLOTS = 48
+EVENTS = [k for k, sign in enumerate(SIGNS) if sign != "power"]  # power has a level, and no single signs
 RUN_EDGES = np.array([2, 4, 7, 13, 25, 49, 97])  # quiet cells of 5 min: 10, 20, 35, 65 min, 2 h, 4 h, 8 h
 RUN_PRIOR = np.array([0.5, 0.4, 0.3, 0.2, 0.15, 0.12, 0.1, 0.1])  # hazard a cell before anything is learned
 RUN_WEIGHT = 60.0
@@ -34,21 +35,20 @@ ACTIVE_RATE = 1 / 40  # a week of half hours of six cells
 
 def habit_columns(prefix: str) -> list[Column]:
     """Columns of the habit of one evidence rule."""
-    k = len(SIGNS)
     declared = [
-        Column("ended", "f2", 0, "quiet spells ended, by kind of sign", (k, SLOTS)),
-        Column("exposed", "f4", 0, "ends expected from run length alone", (SLOTS,)),
+        Column("ended", "f2", 0, "quiet spells ended, by kind of event", (len(EVENTS), SLOTS)),
+        Column("exposed", "f2", 0, "ends expected from run length alone", (SLOTS,)),
         Column("active", "f2", 0, "share of cells with a sign", (SLOTS,)),
         Column("run_ended", "f4", 0, "quiet spells ended, by run length", (len(RUN_PRIOR),)),
         Column("run_exposed", "f4", 0, "ends expected from slot of day alone", (len(RUN_PRIOR),)),
         Column("spell_exposed", "f2", 0, "as exposed, of the quiet spell not over yet", (SLOTS,)),
         Column("spell_run_exposed", "f4", 0, "as run_exposed, of the quiet spell not over yet", (len(RUN_PRIOR),)),
-        Column("peaks", "f8", PEAKS_A_DAY * RATE_DAYS, "faded count"),
-        Column("excess", "f8", PEAK_MEAN * MEAN_PEAKS, "nats, faded sum over PEAK_FROM"),
-        Column("peak_days", "f8", RATE_DAYS, "faded days"),
-        Column("peak_weight", "f8", MEAN_PEAKS, "faded count"),
+        Column("peaks", "f4", PEAKS_A_DAY * RATE_DAYS, "faded count"),
+        Column("excess", "f4", PEAK_MEAN * MEAN_PEAKS, "nats, faded sum over PEAK_FROM"),
+        Column("peak_days", "f4", RATE_DAYS, "faded days"),
+        Column("peak_weight", "f4", MEAN_PEAKS, "faded count"),
         Column("peak_at", "i8", NEVER, "ns, last update of the peaks"),
-        Column("threshold", "f8", 99, "nats"),
+        Column("threshold", "f4", 99, "nats"),
         Column("first_seen", "i8", NEVER, "ns"),
     ]
     return [Column(f"{prefix}.{c.name}", c.dtype, c.fill, c.unit, c.shape, c.axis) for c in declared]
@@ -101,7 +101,7 @@ class Habit:
         exposed, ended = np.zeros(len(rows)), np.zeros((len(SIGNS), len(rows)))
         for weight, s in zip(KERNEL.tolist(), near.tolist(), strict=True):
             exposed += weight * self._c("exposed")[s][rows].astype(np.float64)
-            ended += weight * self._c("ended")[:, s][:, rows].astype(np.float64)
+            ended[EVENTS] += weight * self._c("ended")[:, s][:, rows].astype(np.float64)
         share = has / np.maximum(has.sum(0), 1)
         relative: NDArray[np.float64] = has * (ended + SLOT_WEIGHT * DAY_PRIOR[slot] * share) / (exposed + SLOT_WEIGHT)
         return relative
@@ -139,14 +139,15 @@ class Habit:
         self._c("spell_run_exposed")[bucket, exposed] += relative.astype(np.float32)
         done = exposed[sign[exposed]]
         share = signs[:, done] / signs[:, done].sum(0)
-        self._c("ended")[:, slot, done] += share.astype(np.float16)
+        self._c("ended")[:, slot, done] += share[EVENTS].astype(np.float16)
         self._c("run_ended")[np.searchsorted(RUN_EDGES, run[done], side="right"), done] += np.float32(1)
         self._stale[done] = True
 
     def end_spells(self, rows: NDArray[np.intp]) -> None:
         """Quiet spells of `rows` are over: only now is their exposure learned, lest silence excuse itself."""
         for name in ("exposed", "run_exposed"):
-            self._c(name)[:, rows] += self._c(f"spell_{name}")[:, rows]
+            table = self._c(name)
+            table[:, rows] = table[:, rows].astype(np.float32) + self._c(f"spell_{name}")[:, rows]
             self._c(f"spell_{name}")[:, rows] = 0
         self._stale[rows] = True
 

@@ -50,7 +50,7 @@ class Kinds(NamedTuple):
 
     sign: NDArray[np.int8]  # what makes a reading a sure sign of life: rules.fold.NOTHING .. INSTANT
     channel: NDArray[np.int8]  # index in SIGNS, -1: of no kind
-    level: NDArray[np.bool_]
+    place: NDArray[np.int8]  # row in the sums of the minute, -1: no rule asks
     alive: int
     power: int
     energy: int
@@ -64,8 +64,8 @@ class State(NamedTuple):
     value: NDArray[np.float64]
     taken: NDArray[np.int64]
     fresh: NDArray[np.bool_]
-    sum: NDArray[np.float64]
-    counted: NDArray[np.uint16]  # column `count`: tuples have a method of that name
+    minute_sum: NDArray[np.float64]
+    minute_count: NDArray[np.uint16]
     signs: NDArray[np.bool_]
     has: NDArray[np.bool_]
     last_sign: NDArray[np.int64]

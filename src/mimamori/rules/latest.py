@@ -32,8 +32,6 @@ def latest_columns(metrics: int) -> list[Column]:
         Column("value", "f8", np.nan, "of the metric", (metrics,)),
         Column("taken", "i8", NEVER, "ns", (metrics,)),
         Column("fresh", "?", 0, "something was heard since the minute began"),
-        Column("sum", "f8", 0, "of the metric, since the minute began", (metrics,)),
-        Column("count", "u2", 0, "readings since the minute began", (metrics,)),
         Column("signs", "?", 0, "sign of life seen since the evidence cell began", (len(SIGNS),)),
         Column("has", "?", 0, "has had a sensor of this kind", (len(SIGNS),)),
         Column("last_sign", "i8", NEVER, "ns"),
@@ -59,6 +57,14 @@ def latest_columns(metrics: int) -> list[Column]:
     ]
 
 
+def _minute_columns(metrics: int) -> list[Column]:
+    """What is summed up in each minute, for so many metrics: those that a rule asks for."""
+    return [
+        Column("minute_sum", "f8", 0, "of the metric, since the minute began", (metrics,)),
+        Column("minute_count", "u2", 0, "readings since the minute began", (metrics,)),
+    ]
+
+
 class Latest:
     """Applies cells of readings to the shared columns."""
 
@@ -66,6 +72,7 @@ class Latest:
         self, columns: Columns, metrics: Metrics, *, movement_from: float = 10.0, stir_from: float = STIR_FROM
     ) -> None:
         self._c = columns
+        self._place = np.full(len(metrics), -1, np.int8)
         channel = {"motion": MOTION, "in_bed": BED, "presence": BED, "body_movement": BED,
                    "door_open": DOOR, "power": POWER, "energy": POWER, "button": BUTTON}  # fmt: skip
         sign = {"motion": fold.INSTANT, "button": fold.INSTANT, "in_bed": fold.STATE, "presence": fold.STATE,
@@ -73,10 +80,11 @@ class Latest:
         self._kinds = Kinds(
             sign=np.array([sign.get(name, fold.NOTHING) for name in metrics.names()], np.int8),
             channel=np.array([channel.get(name, -1) for name in metrics.names()], np.int8),
-            level=np.array([metrics[m].nature == "level" for m in range(len(metrics))]),
+            place=self._place,
             alive=metrics.index("heartbeat"), power=metrics.index("power"), energy=metrics.index("energy"),
             movement_from=movement_from, stir_from=stir_from,
         )  # fmt: skip
+        self.sum_up([])
 
     def apply(self, batch: ReadingBatch) -> None:
         """Fold whole cells in. batch: sorted by cell, else in any order. Raises IndexError if a row is not known.
@@ -94,16 +102,25 @@ class Latest:
         at = cell_of(batch.got)
         ends = np.append(np.flatnonzero(at[1:] != at[:-1]) + 1, len(at))
         block = Block(batch.home, batch.device, batch.metric, batch.value, batch.taken)
-        names = ["count" if name == "counted" else name for name in State._fields]
-        fold.fold(block, ends, at[ends - 1], self._kinds, State(*[self._c.whole(name) for name in names]))
+        state = State(*[self._c.whole(name) for name in State._fields])
+        fold.fold(block, ends, at[ends - 1], self._kinds, state)
 
-    def begin_minute(self, metrics: Sequence[int]) -> None:
-        """Start a new minute, with new sums for those metrics."""
-        self._c["fresh"][:] = False
-        self._c["spoke"][:] = False
-        for metric in metrics:
-            self._c["sum"][metric] = 0
-            self._c["count"][metric] = 0
+    def sum_up(self, metrics: Sequence[int]) -> None:
+        """Sum these metrics up in each minute, and no others; before there are any rows."""
+        self._place[:] = -1
+        self._place[list(metrics)] = np.arange(len(metrics))
+        self._c.declare(_minute_columns(len(metrics)))
+
+    def minute(self, metric: int | None) -> tuple[NDArray[np.float64], NDArray[np.uint16]]:
+        """(sum, count), each (n,): of the readings since the minute began, for a rule's own metric. Not to be kept."""
+        assert metric is not None
+        place = self._place[metric]
+        return self._c["minute_sum"][place], self._c["minute_count"][place]
+
+    def begin_minute(self) -> None:
+        """Start a new minute, with new sums."""
+        for name in ("fresh", "spoke", "minute_sum", "minute_count"):
+            self._c[name][:] = 0
 
     def begin_evidence_cell(self) -> None:
         """Start a new evidence cell."""

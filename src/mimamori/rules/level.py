@@ -38,8 +38,8 @@ def level_columns(prefix: str) -> list[Column]:
     declared = [
         Column("level_table", "f2", 0, "cells, by slot of day and bin", (SLOTS, BINS)),
         Column("level_day", "f4", 0, "cells, by bin", (BINS,)),
-        Column("level_seen", "f4", 0, "cells, by run length or sum, and bin", (ROWS, BINS)),
-        Column("level_meant", "f4", 0, "cells expected, likewise", (ROWS, BINS)),
+        Column("level_seen", "f2", 0, "cells, by run length or sum, and bin", (ROWS, BINS)),
+        Column("level_meant", "f2", 0, "cells expected, likewise", (ROWS, BINS)),
         Column("level_night", "f2", np.nan, "Wh, ring of nights", (NIGHTS, len(NIGHT_SLOTS))),
         Column("level_edge", "f4", np.nan, "Wh", (BINS - 1,)),
         Column("level_quiet", "f4", 0, "share, of quiet nights", (BINS,)),
@@ -87,7 +87,7 @@ class Level:
             seen, meant = self._c("seen")[row, :, h].T, self._c("meant")[row, :, h].T
             p = _share(before * (seen + ROW_WEIGHT * before) / (meant + ROW_WEIGHT * before))
             self._c("seen")[row, b, h] += np.float32(1)
-            self._c("meant")[row, :, h] += before.T.astype(np.float32)
+            self._c("meant")[row, :, h] = meant.T + before.T
         gain = np.clip(np.log(self._c("quiet")[b, h] / p[b, at]), LOWEST_GAIN, HIGHEST_GAIN)
         self._c("sum")[h] = np.clip(total + gain, lowest[ready], HIGHEST_SUM)
         self._c("run")[h] = np.where(b >= LIFE, 0, np.minimum(run, RUNS[-1]) + 1)

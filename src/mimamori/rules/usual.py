@@ -12,8 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.model.findings import FindingBatch, Level
-from mimamori.model.times import MINUTE, NEVER
-from mimamori.rules.changes import LEVELS, NOT_DUE, changed, findings_of, judged
+from mimamori.model.times import MINUTE
+from mimamori.rules.changes import (
+    LEVELS,
+    NO_MINUTE,
+    NOT_DUE_MINUTE,
+    changed,
+    findings_of,
+    instant,
+    judged,
+    minutes_since,
+)  # fmt: skip
 from mimamori.rules.columns import Column
 from mimamori.rules.kernel import Rows, compiled
 from mimamori.rules.latest import Shared
@@ -35,13 +44,16 @@ class Kept(NamedTuple):
     minutes: NDArray[np.uint16]
     odd: NDArray[np.uint32]
     value: NDArray[np.float32]
-    since: NDArray[np.int64]
+    since: NDArray[np.int32]
     level: NDArray[np.int8]
 
 
 @compiled
-def _judge(rows: Rows, values: NDArray[np.float64], kept: Kept, width: tuple[float, float], at: int) -> None:
-    """One minute of the households `rows`, whose means are `values` (same length). width: deviations, and at least."""
+def _judge(rows: Rows, values: NDArray[np.float64], kept: Kept, width: tuple[float, float], now: int) -> None:
+    """One minute of the households `rows`, whose means are `values` (same length).
+
+    width: deviations, and at least. now: minutes since 1970.
+    """
     mean, spread, minutes, odd = kept.mean, kept.spread, kept.minutes, kept.odd
     for i in range(len(rows)):
         h, value = rows[i], values[i]
@@ -51,7 +63,7 @@ def _judge(rows: Rows, values: NDArray[np.float64], kept: Kept, width: tuple[flo
         centre, variance = np.float64(mean[h]), np.float64(spread[h])
         outside = abs(value - centre) >= max(width[0] * np.sqrt(variance), width[1])
         if outside and odd[h] == 0:
-            kept.since[h] = at - MINUTE
+            kept.since[h] = now - 1
         odd[h] = np.uint32((np.int64(odd[h]) << 1 | outside) & 0xFFFFFFFF)
         kept.value[h] = value
         if kept.level[h] != 0:  # firing: not one of the own nights
@@ -73,7 +85,8 @@ class UsualDetector:
     def __init__(self, rule: Rule, index: int, shared: Shared) -> None:
         condition = rule.condition
         assert isinstance(condition, Usual)
-        self._rule, self._index, self._spec, self._columns = rule, index, condition, shared.columns
+        self._rule, self._index, self._spec = rule, index, condition
+        self._columns, self._latest = shared.columns, shared.latest
         self.metric: int | None = shared.metrics.index(condition.metric)
         self._bed = shared.metrics.index("in_bed")
         self._hold, self._clear = condition.hold // MINUTE, condition.clear_below // MINUTE
@@ -87,8 +100,8 @@ class UsualDetector:
             Column("minutes", "u2", 0, "learned from"),
             Column("odd", "u4", 0, "a bit a minute, newest lowest"),
             Column("value", "f4", np.nan, "of the metric, last minute in bed"),
-            Column("since", "i8", NEVER, "ns, first odd minute"),
-            Column("due", "i8", NOT_DUE, "ns, when nothing is known any more"),
+            Column("since", "i4", NO_MINUTE, "minutes since 1970, first odd one"),
+            Column("due", "i4", NOT_DUE_MINUTE, "minutes since 1970, when nothing is known any more"),
             Column("verdict", "i1", 3, "Verdict"),
             Column("level", "i1", 0, "Level"),
         ]
@@ -100,25 +113,25 @@ class UsualDetector:
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the minute that ends at `at` (ns, whole minute)."""
         c, name, due = self._columns, self._rule.name, self._columns[f"{self._rule.name}.due"]
-        count = c["count"][self.metric]
+        total, count = self._latest.minute(self.metric)
         rows = np.flatnonzero((count > 0) & (c["value"][self._bed] > 0))
-        value = c["sum"][self.metric, rows] / count[rows]
+        value = total[rows] / count[rows]
         kept = Kept(*[c[f"{name}.{field}"] for field in Kept._fields])
-        _judge(rows, value, kept, (float(self._spec.deviations), float(self._spec.at_least)), at)
-        due[rows] = at + self._spec.unknown_after + 1
-        lost = np.flatnonzero(due <= at)
+        _judge(rows, value, kept, (float(self._spec.deviations), float(self._spec.at_least)), at // MINUTE)
+        due[rows] = at // MINUTE + self._spec.unknown_after // MINUTE + 1
+        lost = np.flatnonzero(due <= at // MINUTE)
         c[f"{name}.odd"][lost] = 0  # a hole says nothing of before or after it
-        due[lost] = NOT_DUE
+        due[lost] = NOT_DUE_MINUTE
         rows = np.concatenate([rows, lost])
         level = c[f"{name}.level"]
         odd = np.bitwise_count(c[f"{name}.odd"][rows])
         firing = ((level[rows] > 0) & (odd >= self._clear)) | (odd >= self._hold)
-        firing |= (level[rows] > 0) & (due[rows] == NOT_DUE)  # gone from bed: not known to be over
+        firing |= (level[rows] > 0) & (due[rows] == NOT_DUE_MINUTE)  # gone from bed: not known to be over
         return changed(
             rows, rule=self._index, old=(c[f"{name}.verdict"], level),
-            verdict=judged(firing=firing, pending=odd >= self._clear, known=due[rows] != NOT_DUE),
+            verdict=judged(firing=firing, pending=odd >= self._clear, known=due[rows] != NOT_DUE_MINUTE),
             level=np.where(firing, np.int8(LEVELS[self._rule.priority]), np.int8(Level.NONE)).astype(np.int8),
-            since=c[f"{name}.since"][rows], score=self._c("value")[rows].astype(np.float64),
+            since=instant(c[f"{name}.since"][rows]), score=self._c("value")[rows].astype(np.float64),
             facts=lambda rows: self._facts(rows, at), home=None, at=at,
         )  # fmt: skip
 
@@ -129,8 +142,7 @@ class UsualDetector:
 
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
         mean, half = self._band(rows)
-        since = self._columns[f"{self._rule.name}.since"][rows]
-        minutes = np.where(since == NEVER, 0, (at - np.where(since == NEVER, at, since)) / MINUTE)
+        minutes = minutes_since(self._columns[f"{self._rule.name}.since"][rows], at)
         return np.column_stack([self._c("value")[rows], mean - half, mean + half, mean, minutes])
 
     def current(self, at: int) -> FindingBatch:
@@ -139,6 +151,6 @@ class UsualDetector:
         verdict = c[f"{name}.verdict"]
         return findings_of(
             np.arange(len(verdict)), rule=self._index, verdict=verdict, level=c[f"{name}.level"],
-            since=c[f"{name}.since"], score=np.nan_to_num(self._c("value")).astype(np.float64),
+            since=instant(c[f"{name}.since"]), score=np.nan_to_num(self._c("value")).astype(np.float64),
             facts=lambda rows: self._facts(rows, at), home=None, at=at,
         )  # fmt: skip

@@ -28,6 +28,7 @@ from mimamori.evaluate import A_NURSE
 from mimamori.export import read_alerts
 from mimamori.figures import as_json, as_table, read_load
 from mimamori.grade import Wanted, grade
+from mimamori.importing import importing
 from mimamori.ingest import measure, told
 from mimamori.model.times import NEVER, parse_duration, parse_instant
 from mimamori.on_duty import look_up, read_staff
@@ -362,7 +363,7 @@ def bench_ingest(site: Path | None, rate: int, seconds: int, households: int, in
 
 
 bench.add_command(bench_store)
-for group in (user, resident, device):
+for group in (user, resident, device, importing):
     main.add_command(group)
 
 

@@ -24,11 +24,11 @@ from mimamori.plots import Series, curves
 from mimamori.rivals import RIVALS, as_lines, read_households
 from mimamori.rules.spec import Evidence, Silent
 from mimamori.simulator.days import simulate
-from mimamori.simulator.households import households
+from mimamori.simulator.households import households, registry
 from mimamori.simulator.plan import plan_events
 from mimamori.simulator.truth import TruthEvent, write_truth
-from mimamori.simulator.write import write_readings
 from mimamori.site import Site
+from mimamori.stream.written import write_readings
 from mimamori.sweep import FACTORS, curve, replay_swept
 
 NOISE = {"no noise": 0.0, "5 % noise": 0.05, "20 % noise": 0.2}
@@ -94,7 +94,7 @@ def simulated_board(site: Site, folder: Path, chosen: Simulated, noise: str, *, 
     write_truth(truth, events, site.zone.name)
     days = simulate(homes, start=START, end=end, seed=chosen.seed, events=events, step=DAY, order="taken")
     told = stir(days, site.metrics, NOISE[noise], chosen.seed)
-    write_readings(file, homes, site.metrics, told, site.zone.name)
+    write_readings(file, registry(homes), site.metrics, told, site.zone.name)
     what = f"{chosen.households} simulated households x {chosen.days} days, seed {chosen.seed}, {noise}"
     return _board(site, file, truth, name=f"simulated, {noise}", what=what, learn_days=chosen.learn_days, rivals=rivals)
 

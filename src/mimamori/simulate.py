@@ -9,13 +9,13 @@ from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import DAY
 from mimamori.progress import progress
 from mimamori.simulator.days import simulate
-from mimamori.simulator.households import households
+from mimamori.simulator.households import households, registry
 from mimamori.simulator.plan import plan_events
 from mimamori.simulator.publish import publish
 from mimamori.simulator.truth import write_truth
-from mimamori.simulator.write import write_readings
 from mimamori.site import Site
 from mimamori.stream.clock import Clock
+from mimamori.stream.written import write_readings
 
 QUIET_DAYS = 14  # nothing befalls anybody while habits are learned
 
@@ -38,7 +38,7 @@ def write_days(
                 yield batch
                 bar.update(1)
 
-    return write_readings(out, homes, site.metrics, told(), site.zone.name)
+    return write_readings(out, registry(homes), site.metrics, told(), site.zone.name)
 
 
 async def publish_days(

@@ -14,9 +14,9 @@ from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch, concat
 from mimamori.model.times import DAY, HOUR, parse_instant
 from mimamori.simulator.days import simulate
-from mimamori.simulator.households import SimulatedHome
+from mimamori.simulator.households import SimulatedHome, registry
 from mimamori.simulator.truth import TruthEvent, write_truth
-from mimamori.simulator.write import write_readings
+from mimamori.stream.written import write_readings
 
 METRICS = Metrics()
 START = parse_instant("2026-11-16T00:00:00+09:00")
@@ -46,7 +46,7 @@ def read_csv(text: str) -> list[tuple[int, str, str, str, float]]:
 def test_csv_holds_every_reading_with_its_offset(tmp_path: Path, full: tuple[SimulatedHome, ...], zone: str) -> None:
     homes = full[:2]
     path = tmp_path / "readings.csv"
-    count = write_readings(path, homes, METRICS, chunks(homes), zone)
+    count = write_readings(path, registry(homes), METRICS, chunks(homes), zone)
     text = path.read_text(encoding="utf-8")
     rows = read_csv(text)
     assert rows == rows_of(homes, concat(chunks(homes)))
@@ -58,7 +58,7 @@ def test_csv_holds_every_reading_with_its_offset(tmp_path: Path, full: tuple[Sim
 def test_gz_is_the_same_text_and_the_same_bytes_again(tmp_path: Path, full: tuple[SimulatedHome, ...]) -> None:
     paths = [tmp_path / name for name in ("a.csv.gz", "b.csv.gz", "c.csv")]
     for path in paths:
-        write_readings(path, full[:2], METRICS, chunks(full[:2]), TOKYO)
+        write_readings(path, registry(full[:2]), METRICS, chunks(full[:2]), TOKYO)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     assert gzip.decompress(paths[0].read_bytes()) == paths[2].read_bytes()
 
@@ -67,7 +67,7 @@ def test_parquet_holds_the_same_readings_and_bytes(tmp_path: Path, full: tuple[S
     homes = full[:2]
     paths = [tmp_path / name for name in ("a.parquet", "b.parquet")]
     for path in paths:
-        write_readings(path, homes, METRICS, chunks(homes), TOKYO)
+        write_readings(path, registry(homes), METRICS, chunks(homes), TOKYO)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     table = pa_parquet.read_table(paths[0]).to_pydict()
     assert list(table) == HEADER
@@ -81,17 +81,17 @@ def test_a_file_is_sorted_even_where_readings_came_late(tmp_path: Path, full: tu
         for kind in ("back-fill", "clock-drift")
     )
     path = tmp_path / "readings.csv"
-    write_readings(path, full[:2], METRICS, chunks(full[:2], events), TOKYO)
+    write_readings(path, registry(full[:2]), METRICS, chunks(full[:2], events), TOKYO)
     times = [row[0] for row in read_csv(path.read_text(encoding="utf-8"))]
     assert times == sorted(times)
 
 
 def test_wrong_endings_and_orders_are_refused(tmp_path: Path, full: tuple[SimulatedHome, ...]) -> None:
     with pytest.raises(ValueError, match=r"\.parquet"):
-        write_readings(tmp_path / "readings.xlsx", full[:1], METRICS, [], TOKYO)
+        write_readings(tmp_path / "readings.xlsx", registry(full[:1]), METRICS, [], TOKYO)
     late = chunks(full[:1])[::-1]
     with pytest.raises(ValueError, match='order="taken"'):
-        write_readings(tmp_path / "readings.csv", full[:1], METRICS, late, TOKYO)
+        write_readings(tmp_path / "readings.csv", registry(full[:1]), METRICS, late, TOKYO)
 
 
 def test_truth_is_sorted_with_offsets(tmp_path: Path) -> None:

@@ -119,6 +119,14 @@ class Zone:
         shifted = at + self.offsets[np.searchsorted(self.begins, at, side="right") - 1]
         return np.where(at == NEVER, NEVER, shifted)
 
+    def instants(self, local: Nanos) -> Nanos:
+        """(n,) ns UTC of wall-clock times of this zone, the way back of `local_many`.
+
+        An hour that the clock shows twice is taken as its first; a time that it skips is read by the offset before.
+        """
+        turned = self.begins[1:] + np.maximum(self.offsets[:-1], self.offsets[1:])
+        return np.asarray(local - self.offsets[np.searchsorted(turned, local, side="right")])
+
     def time_of_day(self, at: int) -> int:
         """Nanoseconds since local midnight, [0, DAY)."""
         return self.local(at) % DAY

@@ -5,13 +5,14 @@ May import model and the simulator's scene and dice. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from mimamori.model.content import Text
+from mimamori.model.homes import Homes
 from mimamori.model.times import SECOND
 from mimamori.simulator.dice import Use, generator
 from mimamori.simulator.noise import noisy_kit, varied_persona
@@ -76,6 +77,15 @@ def households(
             )
         )  # fmt: skip
     return tuple(made)
+
+
+def registry(homes: Iterable[SimulatedHome]) -> Homes:
+    """The households and devices with the rows that simulated batches give them."""
+    made = Homes()
+    for home in homes:
+        for device in home.devices:
+            made.add_device(home.id, device.id, device.profile)
+    return made
 
 
 def _level(scene: Scene, name: str) -> Noise:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from mimamori.model.times import DAY, HOUR, parse_instant
 from mimamori.simulator.truth import KINDS, TruthEvent
@@ -308,8 +308,8 @@ def _load(late: Sequence[_Alert], watched: float, households: int, households_a_
 
 def garwood(count: int) -> tuple[float, float]:
     """Exact 95 % interval of a Poisson mean of which `count` were seen (Garwood, Biometrika 28, 1936)."""
-    low = 0.0 if count == 0 else float(chi2.ppf(0.025, 2 * count) / 2)
-    return low, float(chi2.ppf(0.975, 2 * count + 2) / 2)
+    low = 0.0 if count == 0 else float(chdtri(2 * count, 0.975) / 2)
+    return low, float(chdtri(2 * count + 2, 0.025) / 2)
 
 
 def wilson(found: int, events: int) -> tuple[float, float]:

@@ -163,6 +163,9 @@ def test_check_tells_all_mistakes_on_standard_error(site: Path) -> None:
 def test_check_tells_an_example_that_fails(site: Path) -> None:
     rule = site / "rules" / "heart-rate.toml"
     rule.write_text(rule.read_text().replace('"02:30 firing"', '"02:22 firing"'))
+    for other in rule.parent.glob("*.toml"):
+        if other != rule:
+            other.unlink()  # the examples of all rules take a while, and tests/site runs them
     done = mimamori("check", "--site", site)
     assert done.returncode == 1
     assert "rules/heart-rate.toml: example.0" in done.stderr

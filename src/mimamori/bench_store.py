@@ -10,7 +10,7 @@ import json
 import sqlite3
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
@@ -43,22 +43,31 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Full:
-    """Milliseconds of one question to a store of `readings`, median and 99th percentile over ASKED households.
+class Answers:
+    """Milliseconds of one question, median and 99th percentile over ASKED households.
 
     day_*: all readings of the last 24 hours. minutes_*: 14 days of minute figures of one metric.
     """
 
-    readings: int
-    households: int
-    fill_seconds: float
-    a_second: float
     day_readings: int
     day_ms: float
     day_p99_ms: float
     minutes: int
     minutes_ms: float
     minutes_p99_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Full:
+    """A store of `readings`. running: as a service has it, the newest unsealed. sealed: all in its final place."""
+
+    readings: int
+    households: int
+    fill_seconds: float
+    a_second: float
+    waiting: int
+    running: Answers
+    sealed: Answers
     size: Size
 
 
@@ -97,7 +106,7 @@ def _size(folder: Path, recording: str) -> Size:
 
 
 async def fill_and_ask(site: Site, readings: int, seed: int, folder: Path | None = None) -> Full:
-    """Fills a store with fourteen days of households that tell four metrics a minute, seals it, and asks it."""
+    """Fills a store with fourteen days of households that tell four metrics a minute, and asks it."""
     households = max(1, round(readings / A_HOUSEHOLD))
     with tempfile.TemporaryDirectory(prefix="mimamori-store-", dir=folder) as name:
         homes, rng = made_homes(households), np.random.default_rng(seed)
@@ -107,30 +116,37 @@ async def fill_and_ask(site: Site, readings: int, seed: int, folder: Path | None
             with progress("fill", DAYS, "day") as bar:
                 for day in range(DAYS):
                     for hour in _hours(made_day(site, households, START + day * DAY, rng)):
-                        await store.append(hour)
+                        # whole beats and watts, as sensors tell them
+                        await store.append(replace(hour, value=np.round(hour.value)))
                     bar.update(1)
-            await store.seal()
-            took = (stopwatch() - begun) / SECOND
-            end = START + DAYS * DAY
+            took, waiting = (stopwatch() - begun) / SECOND, store.counts.waiting
             asked = [f"b{i:07d}" for i in rng.integers(0, households, ASKED)]
-            day_ms, day_rows = [], 0
-            for household in asked:
-                begun = stopwatch()
-                day_rows = sum(len(s) for s in await store.scan(household, end - DAY, end))
-                day_ms.append(_ms(begun))
-            minute_ms, minutes = [], 0
-            for household in asked:
-                begun = stopwatch()
-                minutes = len((await store.minutes(household, "heart_rate", START, end)).start)
-                minute_ms.append(_ms(begun))
+            running = await _ask(store, asked)
+            await store.seal()
+            sealed = await _ask(store, asked)
         finally:
             await store.close()
         size = _size(Path(name), "made up")
     return Full(
         readings=size.readings, households=households, fill_seconds=round(took, 1),
-        a_second=round(size.readings / took), day_readings=day_rows, day_ms=_median(day_ms),
-        day_p99_ms=_p99(day_ms), minutes=minutes, minutes_ms=_median(minute_ms),
-        minutes_p99_ms=_p99(minute_ms), size=size,
+        a_second=round(size.readings / took), waiting=waiting, running=running, sealed=sealed, size=size,
+    )  # fmt: skip
+
+
+async def _ask(store: EmbeddedReadings, households: list[str]) -> Answers:
+    end = START + DAYS * DAY
+    day_ms, day_rows, minute_ms, minutes = [], 0, [], 0
+    for household in households:
+        begun = stopwatch()
+        day_rows = sum(len(s) for s in await store.scan(household, end - DAY, end))
+        day_ms.append(_ms(begun))
+    for household in households:
+        begun = stopwatch()
+        minutes = len((await store.minutes(household, "heart_rate", START, end)).start)
+        minute_ms.append(_ms(begun))
+    return Answers(
+        day_readings=day_rows, day_ms=_median(day_ms), day_p99_ms=_p99(day_ms), minutes=minutes,
+        minutes_ms=_median(minute_ms), minutes_p99_ms=_p99(minute_ms),
     )  # fmt: skip
 
 

@@ -18,8 +18,10 @@ from mimamori.model.metrics import Metric, Metrics
 from mimamori.model.readings import LATE, ReadingBatch, concat, reading_batch
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND
 from mimamori.store.embedded import EmbeddedReadings
+from mimamori.store.figures import cells_of, pack_cells
 from mimamori.store.influx import InfluxReadings
 from mimamori.store.influxql import Server
+from mimamori.store.pack import unpack
 from mimamori.store.readings import ReadingStore, Rollup, Series, StoreError
 
 from .conftest import Influx
@@ -292,6 +294,51 @@ class TestEmbedded(Conformance):
             )
         finally:
             await store.close()
+
+    async def test_hours_become_days_once_they_are_over_and_late_readings_join_them(self, world: World) -> None:
+        """Packed as hours, then as days by themselves, then late ones on top: the answers never change."""
+        rng = np.random.default_rng(15)
+        for step in range(20):  # two and a half days, with readings up to two days late
+            await world.append(random_batch(rng, world.homes, world.metrics, 260, T0 + step * 3 * HOUR))
+            if step % 10 == 9:
+                assert isinstance(world.store, EmbeddedReadings)
+                await world.store.seal(days=False)
+                await world.check()
+        with contextlib.closing(sqlite3.connect(world.store._folder / "readings.sqlite")) as file:
+            spans = dict(file.execute("SELECT hours, count(*) FROM chunk GROUP BY hours").fetchall())
+            assert spans[24] >= 20, "a day of each household at least is over"
+            assert spans[1] >= 20, "the last one is not"
+        told = await world.arrivals()
+        assert len(told) == len(world.twin.rows)
+        part = concat([await world.arrivals(NEVER, T0 + 30 * HOUR), await world.arrivals(T0 + 30 * HOUR, LAST)])
+        assert part.got.tolist() == told.got.tolist()
+
+    async def test_a_store_of_the_first_format_is_brought_up(self, world: World, tmp_path: Path) -> None:
+        rng = np.random.default_rng(16)
+        for step in range(4):
+            await world.append(random_batch(rng, world.homes, world.metrics, 400, T0 + step * 20 * MINUTE))
+        store = world.store
+        assert isinstance(store, EmbeddedReadings)
+        await store.seal(days=False)
+        device_home = store._keys.device_home
+        await store.close()
+        with contextlib.closing(sqlite3.connect(tmp_path / "readings" / "readings.sqlite")) as file, file:
+            for key, body in file.execute("SELECT id, body FROM chunk WHERE hours = 1").fetchall():
+                figures = pack_cells(cells_of(unpack(body, device_home)))
+                file.execute("UPDATE chunk SET figures = ? WHERE id = ?", (figures, key))
+            file.execute("ALTER TABLE chunk DROP COLUMN hours")
+            file.execute("ALTER TABLE retention DROP COLUMN done")
+            file.execute("DROP TABLE open_day")
+            file.execute("PRAGMA user_version = 1")
+        again = await EmbeddedReadings.open(tmp_path / "readings", homes=world.homes, metrics=world.metrics)
+        world.store = again
+        try:
+            await world.check()
+            await again.seal()
+            await world.check()
+            assert again._reader().execute("SELECT count(*) FROM chunk WHERE hours = 1").fetchone() == (0,)
+        finally:
+            await again.close()
 
     async def test_a_folder_in_use_is_refused_with_its_name(self, world: World, tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=r"readings: another process has this store open"):

@@ -28,7 +28,9 @@ rows = st.tuples(
     st.one_of(st.integers(30, 200).map(float), st.floats(-1e9, 1e9)),
     st.integers(-300, 300).map(lambda tens: tens * 10),
 )
-steps = st.lists(st.one_of(st.lists(rows, max_size=30), st.just("seal"), st.just("reopen")), max_size=8)
+steps = st.lists(
+    st.one_of(st.lists(rows, max_size=30), st.just("seal"), st.just("seal hours"), st.just("reopen")), max_size=8
+)
 
 
 def batch_of(some: list[Row], homes: Homes, at: int) -> ReadingBatch:
@@ -59,6 +61,8 @@ async def _play(folder: Path, script: list[list[Row] | str]) -> None:
     for at, step in enumerate(script):
         if step == "seal":
             await store.seal()
+        elif step == "seal hours":
+            await store.seal(days=False)
         elif step == "reopen":
             await store.close()
             store = await EmbeddedReadings.open(folder / "1", homes=homes, metrics=metrics, stage_at=40)

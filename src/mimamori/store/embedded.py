@@ -21,12 +21,13 @@ from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import HOUR, MINUTE, NEVER, SECOND
 from mimamori.store.copies import copy_file
+from mimamori.store.expire import expire, put_expired
 from mimamori.store.history import History, arrivals
 from mimamori.store.keys import Keys
 from mimamori.store.pack import pack_log, unpack_log
 from mimamori.store.readings import Rollup, Series, StoreCounts, StoreError
-from mimamori.store.seal import Merge, StagedRow, merge, stage
-from mimamori.store.segments import HOUR_BITS, arrivals_span, connect, prepare, take_lock
+from mimamori.store.seal import Merge, StagedRow, merge, put_merged, put_settled, put_staged, settle, stage
+from mimamori.store.segments import DAY_HOURS, HOUR_BITS, HOURS, arrivals_span, connect, prepare, take_lock
 from mimamori.store.tail import Tail, tail_of
 
 STAGE_AT = 2_000_000
@@ -34,6 +35,10 @@ STAGE_AT = 2_000_000
 RUNS = 24
 ROWS_A_BUCKET = 65_536
 """A bucket with so many runs or staged readings is merged into chunks: what a query may have to unpack in passing."""
+SETTLES_AFTER, SPREAD = 2, 16
+"""Hours after its end at which a day is packed as a whole, and over which the households are spread."""
+HOMES_AT_ONCE = 64
+"""Households of which old readings are let go in one transaction: some milliseconds of the writer's time."""
 FILE = "readings.sqlite"
 BROKEN = (sqlite3.Error, zlib.error, ValueError)
 """What a damaged or full disk, or bytes of a newer version, come out as."""
@@ -89,8 +94,12 @@ class EmbeddedReadings:
         runs = ask("SELECT id >> 32, count(*), sum(n), max(id & 4294967295) FROM staged GROUP BY 1").fetchall()
         self._staged: dict[int, tuple[int, int]] = {bucket: (count, n) for bucket, count, n, _ in runs}
         self._run = max((run for *_, run in runs), default=0)
-        kept = ask("SELECT raw_before, figures_before FROM retention").fetchone()
-        self._raw_before: int = kept[0] if kept else NEVER
+        self._newest = NEVER  # `got` of what came since we opened it
+        self._kept = ask("SELECT raw_before, figures_before, done FROM retention").fetchone() or (NEVER, NEVER, 0)
+
+    @property
+    def _raw_before(self) -> int:
+        return self._kept[0]
 
     @property
     def counts(self) -> StoreCounts:
@@ -115,6 +124,7 @@ class EmbeddedReadings:
             self._counts = replace(self._counts, failed=self._counts.failed + len(batch))
             raise StoreError(f"{self._folder}: cannot store readings: {error}; see to free disk space there") from error
         self._tails[-1].add(rows)
+        self._newest = max(self._newest, int(batch.got.max()))
         self._counts = replace(self._counts, appended=self._counts.appended + len(batch))
         if len(self._tails[-1]) >= self._stage_at and (self._sealing is None or self._sealing.done()):
             self._freeze()
@@ -125,21 +135,24 @@ class EmbeddedReadings:
             self._frozen_end = self._log_end
             self._tails = (self._tails[0], Tail())
 
-    async def seal(self) -> None:
-        """Moves every reading into its chunk; for a backup, a measurement or a quiet hour. Raises StoreError."""
-        await asyncio.get_running_loop().run_in_executor(self._sealer, self._seal_everything)
+    async def seal(self, *, days: bool = True) -> None:
+        """Moves every reading into its chunk, hours into days; for a measurement or a quiet hour. Raises StoreError.
+
+        days: False leaves days that are not over as they are.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._sealer, self._seal_everything, days)
         if self.trouble:
             raise StoreError(self.trouble)
 
-    def _seal_everything(self) -> None:
+    def _seal_everything(self, days: bool) -> None:  # noqa: FBT001 - an executor passes no keywords
         while sum(len(t) for t in self._tails):
             self._writer.submit(self._freeze).result()
             self._seal(everything=True)
             if self.trouble:
                 return
-        self._seal(everything=True)
+        self._seal(everything=True, days=days)
 
-    def _seal(self, *, everything: bool) -> None:
+    def _seal(self, *, everything: bool, days: bool = False) -> None:
         """In the sealer's thread: computes beside the writer, which then only writes one step at a time."""
         trouble = self._try(self._stage) if len(self._tails) == 2 else ""
         for bucket in sorted(self._staged):
@@ -147,15 +160,37 @@ class EmbeddedReadings:
                 break
             if everything or self._due(bucket):
                 trouble = self._try(self._merge, bucket) or trouble  # one damaged bucket does not stop the others
-        self.trouble = trouble
+        self.trouble = self._settle_days(everything=days) or trouble
+
+    def _settle_days(self, *, everything: bool) -> str:
+        """Days that are over; of those twice as many readings as were staged, so that it keeps up and ends soon."""
+        trouble, left = "", 2 * self._stage_at
+        for (day,) in self._reader().execute("SELECT id FROM open_day").fetchall():
+            if self._closing.is_set() or (left <= 0 and not everything):
+                break
+            over = (day & HOURS) + DAY_HOURS + SETTLES_AFTER + (day >> HOUR_BITS) % SPREAD
+            if everything or over * HOUR <= self._newest:
+                try:
+                    left -= self._settle(day)
+                except BROKEN as error:
+                    trouble = self._unsealed(error)
+        return trouble
+
+    def _settle(self, day: int) -> int:
+        row = settle(self._reader(), day, self._keys.device_home)
+        self._writer.submit(put_settled, self._connection, day, row).result()
+        return row[1] if row else 0
 
     def _try(self, step: Callable[..., None], *args: int) -> str:
         try:
             step(*args)
         except BROKEN as error:
-            # readings stay durable where they are; the next round tries again, and the console shows the light
-            return f"{self._folder}: cannot seal readings: {error}; see to the disk and its free space"
+            return self._unsealed(error)
         return ""
+
+    def _unsealed(self, error: Exception) -> str:
+        # readings stay durable where they are; the next round tries again, and the console shows the light
+        return f"{self._folder}: cannot seal readings: {error}; see to the disk and its free space"
 
     def _stage(self) -> None:
         self._writer.submit(self._commit_stage, stage(self._tails[0].rows(), self._run + 1)).result()
@@ -171,10 +206,7 @@ class EmbeddedReadings:
         return turn or runs >= RUNS or rows >= ROWS_A_BUCKET
 
     def _commit_stage(self, staged: list[StagedRow]) -> None:
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.executemany("INSERT INTO staged VALUES (?, ?, ?, ?, ?)", staged)
-            self._connection.execute("DELETE FROM log WHERE id <= ?", (self._frozen_end,))
+        put_staged(self._connection, staged, self._frozen_end)
         self._run += 1
         for key, n, *_ in staged:
             runs, rows = self._staged.get(key >> 32, (0, 0))
@@ -182,11 +214,7 @@ class EmbeddedReadings:
         self._tails = self._tails[1:]
 
     def _commit_merge(self, bucket: int, step: Merge) -> None:
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.executemany("DELETE FROM staged WHERE id = ?", step.staged)
-            self._connection.executemany("INSERT OR REPLACE INTO chunk VALUES (?, ?, ?, ?, ?, ?)", step.chunks)
-            self._connection.executemany("INSERT OR IGNORE INTO stray VALUES (?)", step.strays)
+        put_merged(self._connection, step)
         del self._staged[bucket]
         self._counts = replace(
             self._counts, sealed=self._counts.sealed + step.sealed,
@@ -244,33 +272,32 @@ class EmbeddedReadings:
         return told
 
     async def prune(self, *, raw_before: int, figures_before: int) -> None:
-        """As `ReadingStore.prune`, by whole hours. Limits never move back."""
-        await asyncio.get_running_loop().run_in_executor(self._sealer, self._prune, raw_before, figures_before)
+        """As `ReadingStore.prune`, by whole hours; the disk is freed by whole chunks. Limits never move back."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._sealer, self._prune, raw_before, figures_before)
+        except BROKEN as error:
+            raise StoreError(f"{self._folder}: cannot let old readings go: {error}") from error
 
     def _prune(self, raw_before: int, figures_before: int) -> None:
         raw = max(raw_before, figures_before) // HOUR  # figures are made from raw readings and so outlive them
-        figures = figures_before // HOUR
-        self._writer.submit(self._commit_retention, raw * HOUR, figures * HOUR).result()
-        for home in range(len(self._keys.households)):
-            self._writer.submit(self._commit_prune, home << HOUR_BITS, max(raw, 0), max(figures, 0)).result()
+        self._writer.submit(self._retain, raw * HOUR, figures_before // HOUR * HOUR, 0).result()
+        raw, figures, done = (max(self._kept[0] // HOUR, 0), max(self._kept[1] // HOUR, 0), self._kept[2])
+        households = len(self._keys.households)
+        for first in range(0, households, HOMES_AT_ONCE):
+            if self._closing.is_set():
+                return
+            step = expire(
+                self._reader(), range(first, min(first + HOMES_AT_ONCE, households)), self._keys.device_home,
+                done=done, raw=raw, figures=figures,
+            )  # fmt: skip
+            if step:
+                self._writer.submit(put_expired, self._connection, step).result()
+        self._writer.submit(self._retain, NEVER, NEVER, raw).result()
 
-    def _commit_retention(self, raw_before: int, figures_before: int) -> None:
-        self._connection.execute(
-            "INSERT INTO retention VALUES (1, ?, ?) ON CONFLICT DO UPDATE SET raw_before ="
-            " max(raw_before, excluded.raw_before), figures_before = max(figures_before, excluded.figures_before)",
-            (raw_before, figures_before),
-        )
-        (self._raw_before,) = self._connection.execute("SELECT raw_before FROM retention").fetchone()
-
-    def _commit_prune(self, first: int, raw: int, figures: int) -> None:
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.execute("DELETE FROM chunk WHERE id >= ? AND id < ?", (first, first + figures))
-            self._connection.execute(
-                "UPDATE chunk SET body = NULL WHERE id >= ? AND id < ? AND body IS NOT NULL",
-                (first + figures, first + raw),
-            )
-            self._connection.execute("DELETE FROM stray WHERE id >= ? AND id < ?", (first, first + raw))
+    def _retain(self, *limits: int) -> None:
+        kept = tuple(map(max, self._kept, limits))
+        self._connection.execute("INSERT OR REPLACE INTO retention VALUES (1, ?, ?, ?)", kept)
+        self._kept = kept
 
     async def backup(self, folder: Path) -> None:
         """A consistent copy, by SQLite's online backup, while readings go on being stored."""
@@ -295,8 +322,9 @@ class EmbeddedReadings:
         connection.execute("BEGIN")
         try:
             history = History(
-                connection=connection, keys=self._keys, home=home, newest=newest, raw_before=self._raw_before
-            )
+                connection=connection, keys=self._keys, home=home, newest=newest, raw_before=self._kept[0],
+                figures_before=self._kept[1],
+            )  # fmt: skip
             return ask(history)
         except BROKEN as error:
             raise self._unreadable(error) from error

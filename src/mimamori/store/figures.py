@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.model.readings import ReadingBatch
-from mimamori.model.times import MINUTE, Nanos
+from mimamori.model.times import HOUR, MINUTE, Nanos
 from mimamori.store.pack import (
     LEVEL,
     RAW,
@@ -57,9 +57,12 @@ class Cells:
 
 
 def cells_of(rows: ReadingBatch) -> Cells:
-    """Cells of n >= 1 rows sorted by (device, metric, taken) without duplicates."""
+    """Cells of n >= 1 rows sorted by (device, metric, taken) without duplicates.
+
+    Decimals are found by the hour, so that the cells are the same however many hours are looked at together.
+    """
     minute = rows.taken // MINUTE
-    series = starts_of(rows.device, rows.metric)
+    series = starts_of(rows.device, rows.metric, rows.taken // HOUR)
     counts = np.diff(series, append=len(rows)).astype(np.int64)
     exponent = spread(exponents(rows.value, series), counts)
     whole = to_ints(rows.value, exponent)
@@ -78,9 +81,9 @@ def cells_of(rows: ReadingBatch) -> Cells:
     )  # fmt: skip
 
 
-def pack_cells(cells: Cells) -> bytes:
+def pack_cells(cells: Cells, level: int = LEVEL) -> bytes:
     """Compressed bytes of n >= 1 cells."""
-    starts = starts_of(cells.device, cells.metric)
+    starts = starts_of(cells.device, cells.metric, cells.exponent)
     counts = np.diff(starts, append=len(cells.minute)).astype(np.int64)
     base = int(cells.minute.min())
     body = b"".join((
@@ -95,7 +98,7 @@ def pack_cells(cells: Cells) -> bytes:
         planes(cells.high - cells.low),
         planes(cells.total - cells.low),
     ))  # fmt: skip
-    return zlib.compress(body, LEVEL)
+    return zlib.compress(body, level)
 
 
 def unpack_cells(body: bytes) -> Cells:
@@ -117,8 +120,10 @@ def unpack_cells(body: bytes) -> Cells:
     )  # fmt: skip
 
 
-def roll(parts: list[Cells], start: int, end: int, *, step: int, offset: int) -> Rollup:
+def roll(parts: list[Cells], start: int, end: int, *, step: int, offset: int, since: int) -> Rollup:
     """Figures of the steps that begin in [start, end) at offset + k * step, over the cells of all parts (one metric).
+
+    since: ns, minutes before it are left out.
 
     Integers are added exactly per number of decimals; then those few sums are added as float64 in a fixed order.
     """
@@ -126,7 +131,7 @@ def roll(parts: list[Cells], start: int, end: int, *, step: int, offset: int) ->
     exponent = _join([p.exponent for p in parts])
     total, low, high = (_join([getattr(p, name) for p in parts]) for name in ("total", "low", "high"))
     begins: Nanos = (minute * MINUTE - offset) // step * step + offset
-    kept = np.flatnonzero((begins >= start) & (begins < end))
+    kept = np.flatnonzero((begins >= start) & (begins < end) & (minute >= since // MINUTE))
     kept = kept[np.lexsort((minute[kept], exponent[kept], begins[kept]))]
     begins, exponent, count, total, low, high = (x[kept] for x in (begins, exponent, count, total, low, high))
     if not len(kept):

@@ -15,7 +15,7 @@ from mimamori.model.readings import ReadingBatch, concat
 from mimamori.model.times import HOUR
 from mimamori.store.figures import Cells, cells_of, roll, unpack_cells
 from mimamori.store.keys import Keys
-from mimamori.store.pack import Runs, first_of_each, runs_of, slices_of, starts_of
+from mimamori.store.pack import Runs, first_of_each, runs_of, slices_of, starts_of, unpack, unpack_runs
 from mimamori.store.readings import Rollup, Series
 from mimamori.store.segments import arrived, chunks_of, figures_of, staged_of
 
@@ -26,7 +26,8 @@ ROWS_A_BATCH = 100_000
 class History:
     """One household as one snapshot shows it.
 
-    newest: its rows in memory, taken before the snapshot began. raw_before: what was taken earlier is let go.
+    newest: its rows in memory, taken before the snapshot began. raw_before, figures_before: what was taken earlier, and
+    minutes of earlier, are let go.
     """
 
     connection: sqlite3.Connection
@@ -34,6 +35,7 @@ class History:
     home: int
     newest: list[ReadingBatch]
     raw_before: int
+    figures_before: int
 
     def series(self, start: int, end: int, metrics: Sequence[str] | None) -> list[Series]:
         """Readings taken in [start, end), by (device, metric)."""
@@ -48,27 +50,38 @@ class History:
         return sorted((s for s in found if len(s)), key=lambda s: (s.device, s.metric))
 
     def rollup(self, metric: int, start: int, end: int, *, step: int, offset: int) -> Rollup:
-        """Figures from sealed cells, and from the readings themselves in hours that have unsealed ones."""
+        """Figures from sealed cells, and from the readings themselves where there are none or unsealed ones came."""
         loose = self._loose(start, end + step)
-        cells: dict[int, Cells] = {
-            hour: unpack_cells(body).of(metric)
-            for hour, body in figures_of(self.connection, self.home, start, end + step)
-            if hour not in loose
-        }
+        cells: dict[int, Cells] = {}
+        for hours, figures, body in figures_of(self.connection, self.home, start, end + step):
+            fresh = _taken_out(loose, hours)
+            if fresh:
+                cells[hours.start] = self._merged_cells(hours, fresh, metric)
+            elif body is None:
+                cells[hours.start] = unpack_cells(figures).of(metric)
+            else:
+                runs = unpack_runs(body, frozenset((metric,)))
+                if len(runs.taken):
+                    cells[hours.start] = cells_of(runs.rows(self.keys.device_home)).of(metric)
         for hour, rows in loose.items():
-            sealed = chunks_of(self.connection, self.home, hour * HOUR, (hour + 1) * HOUR)
-            cells[hour] = cells_of(self._merged(sealed.get(hour), rows)).of(metric)
-        return roll([cells[hour] for hour in sorted(cells)], start, end, step=step, offset=offset)
+            cells[hour] = cells_of(first_of_each(rows)).of(metric)
+        parts = [cells[hour] for hour in sorted(cells)]
+        return roll(parts, start, end, step=step, offset=offset, since=self.figures_before)
+
+    def _merged_cells(self, hours: range, fresh: list[ReadingBatch], metric: int) -> Cells:
+        found = chunks_of(self.connection, self.home, hours.start * HOUR, hours.stop * HOUR)
+        parts = [unpack(body, self.keys.device_home) for _, body in found]
+        return cells_of(first_of_each(concat((*parts, *fresh)))).of(metric)
 
     def _hours(self, start: int, end: int, wanted: frozenset[int] | None) -> dict[int, Runs]:
-        """All rows by hour since 1970, each hour sorted by (device, metric, taken) without duplicates."""
-        hours = chunks_of(self.connection, self.home, start, end, wanted)
-        for hour, rows in self._loose(start, end).items():
-            hours[hour] = runs_of(self._merged(hours.get(hour), rows))
-        return hours
-
-    def _merged(self, sealed: Runs | None, rows: ReadingBatch) -> ReadingBatch:
-        return first_of_each(rows if sealed is None else concat((sealed.rows(self.keys.device_home), rows)))
+        """All rows by the first hour of their chunk, each sorted by (device, metric, taken) without duplicates."""
+        loose, found = self._loose(start, end), dict[int, Runs]()
+        for hours, body in chunks_of(self.connection, self.home, start, end):
+            sealed, fresh = unpack_runs(body, wanted), _taken_out(loose, hours)
+            if fresh:
+                sealed = runs_of(first_of_each(concat((sealed.rows(self.keys.device_home), *fresh))))
+            found[hours.start] = sealed
+        return found | {hour: runs_of(first_of_each(rows)) for hour, rows in loose.items()}
 
     def _loose(self, start: int, end: int) -> dict[int, ReadingBatch]:
         """Unsealed rows of the hours that [start, end) touches, in order of arrival, by hour since 1970."""
@@ -77,6 +90,11 @@ class History:
         near = (hour >= start // HOUR) & (hour <= (end - 1) // HOUR) & (rows.taken >= self.raw_before)
         rows, hour = rows.take(near), hour[near]
         return {int(h): rows.take(np.flatnonzero(hour == h)) for h in np.unique(hour)}
+
+
+def _taken_out(loose: dict[int, ReadingBatch], hours: range) -> list[ReadingBatch]:
+    """The unsealed rows of those hours, which then are no longer among the loose ones."""
+    return [loose.pop(hour) for hour in hours if hour in loose]
 
 
 def _series(keys: Keys, key: tuple[int, int], told: list[tuple[Runs, slice]], start: int, end: int) -> Series:

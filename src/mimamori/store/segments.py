@@ -3,15 +3,15 @@
 May import model and its neighbours. Reads only, on the connection it is given; never decides when to seal.
 
 log: batches as they came. staged: some minutes of a bucket of households, sorted. chunk: one household's hour, without
-duplicates, with its minute figures. Every reading is in one of the three (moves are transactions), and what is in
-a later table came earlier, so that "chunk, staged by run, memory" is the order of arrival.
+duplicates; once its day (UTC) is over, the whole day. Every reading is in one of the three (moves are transactions),
+and what is in a later table came earlier, so that "chunk, staged by run, memory" is the order of arrival.
 """
 
 from __future__ import annotations
 
 import fcntl
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import HOUR, SECOND
-from mimamori.store.pack import Runs, unpack, unpack_runs
+from mimamori.store.pack import unpack
 from mimamori.store.readings import StoreError
 
 BUCKET = 16
@@ -28,7 +28,8 @@ BUCKET = 16
 HOUR_BITS = 24
 HOURS = (1 << HOUR_BITS) - 1
 RUN_BITS = 32
-FORMAT = 1
+DAY_HOURS = 24
+FORMAT = 2
 
 NAMES_AND_LOG = """
 CREATE TABLE household (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -42,14 +43,27 @@ CREATE TABLE staged (id INTEGER PRIMARY KEY, n INTEGER NOT NULL, first INTEGER N
     body BLOB NOT NULL);
 CREATE INDEX staged_got ON staged (last, first, n);
 CREATE TABLE chunk (id INTEGER PRIMARY KEY, n INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-    figures BLOB NOT NULL, body BLOB);
+    figures BLOB NOT NULL, body BLOB, hours INTEGER NOT NULL DEFAULT 1);
 CREATE TABLE stray (id INTEGER PRIMARY KEY);
+CREATE TABLE open_day (id INTEGER PRIMARY KEY);
 CREATE TABLE retention (one INTEGER PRIMARY KEY CHECK (one = 1), raw_before INTEGER NOT NULL,
-    figures_before INTEGER NOT NULL);
+    figures_before INTEGER NOT NULL, done INTEGER NOT NULL DEFAULT 0);
 """
-# staged.id = bucket << 32 | run; chunk.id = household key << 24 | hours since 1970. first, last: seconds UTC of `got`
-# (chunk: from the beginning of its hour). chunk.body is null when only figures are kept. stray: chunks with readings
-# that came outside [hour - 1 h, hour + 2 h), which a search by arrival must look at beside the usual hours.
+UPGRADES = {
+    1: """
+ALTER TABLE chunk ADD COLUMN hours INTEGER NOT NULL DEFAULT 1;
+CREATE TABLE open_day (id INTEGER PRIMARY KEY);
+INSERT INTO open_day SELECT DISTINCT id - (id & 16777215) % 24 FROM chunk;
+ALTER TABLE retention ADD COLUMN done INTEGER NOT NULL DEFAULT 0;
+"""
+}
+"""By format, what makes it the next one."""
+# staged.id = bucket << 32 | run; chunk.id = household key << 24 | hours since 1970, the first of `hours` (1, or 24 for
+# a day). first, last: seconds UTC of `got` (chunk: from the beginning of its first hour). chunk.figures is empty where
+# they are made from the body when asked for; chunk.body is null when only figures are kept. open_day: chunk.id of the
+# first hour of days that still lie in hours. stray: chunks with readings that came more than an hour before or after
+# their time, which a search by arrival must look at beside the usual hours. retention.done: the hour up to which all
+# were let go.
 
 
 def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
@@ -62,14 +76,17 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def prepare(connection: sqlite3.Connection, path: Path, schema: str = SCHEMA) -> None:
-    """Makes the tables of a new file; raises ValueError for a file that a newer version wrote."""
+def prepare(
+    connection: sqlite3.Connection, path: Path, schema: str = SCHEMA, upgrades: Mapping[int, str] = UPGRADES
+) -> None:
+    """Makes the tables of a new file, or brings an older one up; raises ValueError for one of a newer version."""
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if found > FORMAT:
         msg = f"{path}: written by a newer version (format {found}, this one knows {FORMAT}); update the service"
         raise ValueError(msg)
-    if found == 0:
-        connection.executescript(f"BEGIN;{schema}PRAGMA user_version = {FORMAT};COMMIT;")
+    steps = schema if found == 0 else "".join(upgrades.get(step, "") for step in range(found, FORMAT))
+    if found < FORMAT:
+        connection.executescript(f"BEGIN;{steps}PRAGMA user_version = {FORMAT};COMMIT;")
 
 
 def chunk_id(home: int, hour: int) -> int:
@@ -91,24 +108,36 @@ def staged_of(connection: sqlite3.Connection, home: int, device_home: NDArray[np
     return parts
 
 
-def chunks_of(
-    connection: sqlite3.Connection, home: int, start: int, end: int, wanted: frozenset[int] | None = None
-) -> dict[int, Runs]:
-    """The sealed rows of one household in the hours that [start, end) touches, by hour since 1970."""
-    found = connection.execute(
-        "SELECT id, body FROM chunk WHERE id BETWEEN ? AND ? AND body IS NOT NULL ORDER BY id",
-        (chunk_id(home, start // HOUR), chunk_id(home, (end - 1) // HOUR)),
-    )
-    return {key & HOURS: unpack_runs(body, wanted) for key, body in found}
+def day_of(key: int) -> int:
+    """Key of the first hour (UTC) of the day in which a chunk's hour lies."""
+    return key - (key & HOURS) % DAY_HOURS
 
 
-def figures_of(connection: sqlite3.Connection, home: int, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """(hour since 1970, packed cells) of one household's sealed hours that [start, end) touches."""
+def chunks_of(connection: sqlite3.Connection, home: int, start: int, end: int) -> Iterator[tuple[range, bytes]]:
+    """(hours since 1970, packed rows) of the sealed hours and days of one household that [start, end) touches."""
     found = connection.execute(
-        "SELECT id, figures FROM chunk WHERE id BETWEEN ? AND ? ORDER BY id",
-        (chunk_id(home, start // HOUR), chunk_id(home, (end - 1) // HOUR)),
+        "SELECT id, hours, body FROM chunk"
+        " WHERE id BETWEEN ? AND ? AND id + hours > ? AND body IS NOT NULL ORDER BY id",
+        _near(home, start, end),
     )
-    return ((key & HOURS, figures) for key, figures in found)
+    return ((range(key & HOURS, (key & HOURS) + hours), body) for key, hours, body in found)
+
+
+def figures_of(
+    connection: sqlite3.Connection, home: int, start: int, end: int
+) -> Iterator[tuple[range, bytes, bytes | None]]:
+    """(hours since 1970, packed cells, packed rows if there are no cells) as `chunks_of`."""
+    found = connection.execute(
+        "SELECT id, hours, figures, CASE WHEN figures = x'' THEN body END FROM chunk"
+        " WHERE id BETWEEN ? AND ? AND id + hours > ? ORDER BY id",
+        _near(home, start, end),
+    )
+    return ((range(key & HOURS, (key & HOURS) + hours), figures, body) for key, hours, figures, body in found)
+
+
+def _near(home: int, start: int, end: int) -> tuple[int, int, int]:
+    first = chunk_id(home, start // HOUR)
+    return day_of(first), chunk_id(home, (end - 1) // HOUR), first
 
 
 def arrived(
@@ -116,12 +145,18 @@ def arrived(
 ) -> Iterator[ReadingBatch]:
     """Sealed, then staged rows that may have `got` in [start, end), a superset; the caller filters."""
     low, high = start // SECOND, (end - 1) // SECOND
-    first_hour, last_hour = low // 3600 - 2, high // 3600 + 1
-    usual = connection.execute(
-        "SELECT c.body FROM household h JOIN chunk c ON c.id BETWEEN (h.id << ?) + ? AND (h.id << ?) + ?"
+    first_hour, last_hour = max(0, low // 3600 - 2), max(0, high // 3600 + 1)
+    asked = (
         " WHERE c.body IS NOT NULL AND c.last + (c.id & ?) * 3600 >= ? AND c.first + (c.id & ?) * 3600 <= ?"
-        " AND c.id NOT IN (SELECT id FROM stray)",
-        (HOUR_BITS, max(0, first_hour), HOUR_BITS, max(0, last_hour), *_span(low, high)),
+        " AND c.id NOT IN (SELECT id FROM stray)"
+    )
+    usual = connection.execute(
+        "SELECT c.body FROM household h JOIN chunk c ON c.id BETWEEN (h.id << ?) + ? AND (h.id << ?) + ?" + asked,
+        (HOUR_BITS, first_hour, HOUR_BITS, last_hour, *_span(low, high)),
+    )
+    days = connection.execute(  # that begin before those hours
+        "SELECT c.body FROM household h JOIN chunk c ON c.id = (h.id << ?) + ?" + asked + " AND ? AND c.hours > 1",
+        (HOUR_BITS, day_of(first_hour), *_span(low, high), day_of(first_hour) < first_hour),
     )
     strays = connection.execute(
         "SELECT c.body FROM stray s JOIN chunk c ON c.id = s.id"
@@ -129,7 +164,7 @@ def arrived(
         _span(low, high),
     )
     staged = connection.execute("SELECT body FROM staged WHERE last >= ? AND first <= ? ORDER BY id", (low, high))
-    for found in (usual, strays, staged):
+    for found in (usual, days, strays, staged):
         for (body,) in found:
             yield unpack(body, device_home)
 
@@ -142,7 +177,7 @@ def arrivals_span(connection: sqlite3.Connection) -> tuple[int, int] | None:
     """(first, last] seconds UTC between which every sealed or staged row came; None if there is none."""
     spans = [connection.execute("SELECT min(first), max(last) FROM staged").fetchone()]
     spans += connection.execute(
-        "SELECT (min(c.id & ?) - 1) * 3600, (max(c.id & ?) + 2) * 3600 FROM household h"
+        "SELECT (min(c.id & ?) - 1) * 3600, (max((c.id & ?) + c.hours) + 1) * 3600 FROM household h"
         " JOIN chunk c ON c.id IN ((SELECT min(id) FROM chunk WHERE id >= h.id << ?),"
         " (SELECT max(id) FROM chunk WHERE id < (h.id + 1) << ?))",
         (HOURS, HOURS, HOUR_BITS, HOUR_BITS),

@@ -39,7 +39,7 @@ class Spool:
         self._lock = take_lock(folder)
         self._connection = connect(self.path, write=True)
         try:
-            prepare(self._connection, self.path, SCHEMA)
+            prepare(self._connection, self.path, SCHEMA, {})
         except ValueError:
             self.close()
             raise

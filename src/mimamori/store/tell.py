@@ -183,7 +183,7 @@ def _cells_of_series(found: list[Series]) -> Cells:
 
 def rolled(parts: list[Cells], start: int, end: int, *, step: int, offset: int) -> Rollup:
     """The figures by steps; devices are added up in order of their ids, so that the same data give the same bits."""
-    return roll(parts, start, end, step=step, offset=offset)
+    return roll(parts, start, end, step=step, offset=offset, since=start)
 
 
 async def arrivals(  # noqa: PLR0917 - one question

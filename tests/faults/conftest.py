@@ -19,6 +19,8 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 import pytest
 
+from mimamori.store.pack import LOG_ROW
+
 CHECKOUT = Path(__file__).parents[2]
 HOUSEHOLDS = 30
 FAST = 5  # of them, with a heart far too fast
@@ -179,10 +181,20 @@ class Service:
 
     def waiting(self) -> int:
         """Batches that lie in the store's log: a number that changes while readings come in."""
+        return self._ask("SELECT max(id) FROM log")
+
+    def stored(self) -> int:
+        """Readings that lie anywhere in the store."""
+        return self._ask(
+            f"SELECT (SELECT coalesce(sum(length(body)), 0) / {LOG_ROW} FROM log)"
+            " + (SELECT coalesce(sum(n), 0) FROM staged) + (SELECT coalesce(sum(n), 0) FROM chunk)"
+        )
+
+    def _ask(self, query: str) -> int:
         try:
             connection = sqlite3.connect(f"{(self.data / 'readings' / 'readings.sqlite').as_uri()}?mode=ro", uri=True)
             try:
-                return int(connection.execute("SELECT max(id) FROM log").fetchone()[0] or 0)
+                return int(connection.execute(query).fetchone()[0] or 0)
             finally:
                 connection.close()
         except sqlite3.Error:

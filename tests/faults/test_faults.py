@@ -11,6 +11,7 @@ import resource
 import shutil
 import sqlite3
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -81,23 +82,23 @@ async def alerts_and_notices(service: Service, tally: Tally) -> None:
 def settle(service: Service, devices: Devices, tally: Tally) -> None:
     """Ends the load, lets the service have what the broker still holds, stops it, and counts."""
     devices.end()
-    for _ in range(30):  # what is still on its way when the service is stopped stays with the broker
-        still = service.waiting()
+    owed = 2 * sum(said[1] >= devices.counted_from for said in devices.acknowledged)  # a heart rate and an in_bed each
+    lost: set[tuple[str, int]] = set()
+    found, rows = lost, 0
+    for _ in range(3):  # what the broker still holds is asked for by the next start; what never comes is lost
         wait_for(service.ticking, 60, service.log())
-        deadline = [0]
-
-        def quiet(deadline: list[int] = deadline, still: int = still) -> bool:
-            deadline[0] += 1
-            return deadline[0] > 40 and service.waiting() == still
-
-        try:
-            wait_for(quiet, 4)
-        except AssertionError:
-            continue
-        break
-    service.stop()
-    found, rows = asyncio.run(stored(service))
-    lost = {said for said in devices.acknowledged - found if said[1] >= devices.counted_from}
+        with suppress(AssertionError):
+            wait_for(lambda: service.stored() >= owed, 90)
+        before = -1
+        while service.stored() > before:  # redelivered ones may follow
+            before = service.stored()
+            pause(2)
+        service.stop()
+        found, rows = asyncio.run(stored(service))
+        lost = {said for said in devices.acknowledged - found if said[1] >= devices.counted_from}
+        if not lost:
+            break
+        service.start()
     tally["acknowledged to devices"] += len(devices.acknowledged)
     tally["lost"] += len(lost)
     tally["doubled rows"] += rows - 2 * len(found)  # a heart rate and an in_bed each

@@ -13,7 +13,7 @@ from mimamori.model.findings import FACTS, Verdict
 from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import no_readings, reading_batch
-from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, parse_instant, zone_table
+from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND, parse_instant, zone_table
 from mimamori.rules.columns import Column, Columns
 from mimamori.rules.engine import Engine, facts_of
 from mimamori.rules.explain import explain_of
@@ -236,10 +236,39 @@ class TestFold:
         homes.add_device("a", "bed")
         taken = T0 + rng.permutation(1000) * 1_000_000
         kinds = [METRICS.index(m) for m in ("heart_rate", "respiration_rate", "in_bed")]
-        rows = [(0, 0, kinds[i % 3], float(i), int(t), T0 + 1, 0) for i, t in enumerate(taken)]
+        rows = [(0, 0, kinds[i % 3], float(i), int(t), T0 + SECOND, 0) for i, t in enumerate(taken)]
         engine = Engine(homes, RULES, METRICS, ZONE)
         engine.step(reading_batch(rows), T0 + MINUTE)
         for k, metric in enumerate(kinds):
             mine = [(t, v) for _, _, m, v, t, _, _ in rows if m == metric]
             assert engine.view("value")[metric, 0] == max(mine)[1], k
             assert engine.view("taken")[metric, 0] == max(mine)[0]
+
+
+def test_a_clock_that_is_ahead_shows_nothing_before_it_was_heard() -> None:
+    told = [(0, 0, METRICS.index("motion"), 1.0, T0 + i * MINUTE, T0 + i * MINUTE, 0) for i in range(5)]
+    ahead = [(h, d, m, v, taken + 5 * MINUTE, got, flags) for h, d, m, v, taken, got, flags in told]
+    states = []
+    for rows in (told, ahead):
+        homes = Homes()
+        homes.add_device("h", "hall")
+        engine = Engine(homes, RULES, METRICS, ZONE)
+        engine.step(reading_batch(rows), T0 + 6 * MINUTE)
+        states.append(engine.snapshot())
+    assert all(column.tobytes() == states[1][name].tobytes() for name, column in states[0].items())
+
+
+def test_what_was_heard_just_before_an_hour_unwatched_is_not_an_hour_old_after_it() -> None:
+    """The last readings were still waiting for the end of their ten seconds when the service was stopped."""
+    homes = Homes()
+    homes.add_device("h", "hall")
+    engine = Engine(homes, RULES, METRICS, ZONE)
+    beat = METRICS.index("heartbeat")
+    engine.step(reading_batch([(0, 0, beat, 1.0, t, t, 0) for t in range(T0, T0 + HOUR, 10 * MINUTE)]), T0 + HOUR)
+    last = T0 + HOUR + 33 * SECOND
+    engine.step(reading_batch([(0, 0, beat, 1.0, last, last, 0)]), last)
+    engine.resume(last + HOUR)
+    found = engine.step(no_readings(), last + HOUR + 20 * MINUTE)
+    assert not (found.verdict == Verdict.FIRING).any(), "nobody watched for an hour, and then 20 minutes were quiet"
+    found = engine.step(no_readings(), last + HOUR + 45 * MINUTE)
+    assert (found.verdict == Verdict.FIRING).any()

@@ -18,6 +18,7 @@ from mimamori.model.metrics import BASE, Metrics
 from mimamori.model.readings import CLOCK, HISTORICAL, ReadingBatch, concat
 from mimamori.model.times import DAY, HOUR, MINUTE, SECOND, from_datetime, iso
 from mimamori.sensors.decode import CLIP, Decoded, Decoder, Message
+from mimamori.sensors.profile import Profile
 from mimamori.sensors.sample import MAX_PAYLOAD
 from mimamori.sensors.wave import GAP, write_wave
 
@@ -157,8 +158,8 @@ def test_one_rejection_for_each_reason_of_a_message(decoder: Decoder) -> None:
         (9 * MINUTE, 9 * MINUTE, 0),
         (11 * MINUTE, 11 * MINUTE, HISTORICAL),
         (2 * DAY, 2 * DAY, HISTORICAL),
-        (-9 * MINUTE, 0, CLOCK),
-        (-1 * SECOND, 0, CLOCK),
+        (-9 * MINUTE, -9 * MINUTE, CLOCK),
+        (-1 * SECOND, -1 * SECOND, CLOCK),
     ],
 )
 def test_times_near_and_far(decoder: Decoder, behind: int, kept: int, flags: int) -> None:
@@ -226,6 +227,17 @@ def test_the_profile_scales_what_the_device_sends(decoder: Decoder, metrics: Met
     assert rows(decoded, metrics) == [("energy", 1_234_500.0)]
     unscaled = said(decoder, {"v": {"energy": 1234.5}}, "mimamori/v1/h001/bare/readings")
     assert rows(unscaled, metrics) == [("energy", 1234.5)]
+
+
+def test_a_scaled_value_is_the_number_that_the_device_means(
+    homes: Homes, metrics: Metrics, profiles: tuple[Profile, ...]
+) -> None:
+    """214 tenths are 21.4, not the 21.400000000000002 that a float makes of 214 * 0.1."""
+    room = next(p for p in profiles if p.name == "room-climate")
+    celsius = room.metrics["temperature"].model_copy(update={"scale": 0.1})
+    tenths = room.model_copy(update={"metrics": room.metrics | {"temperature": celsius}})
+    values = said(Decoder(homes, metrics, [tenths]), {"v": {"temperature": 214}}, "mimamori/v1/h001/room/readings")
+    assert rows(values, metrics) == [("temperature", 21.4)]
 
 
 def test_a_declared_metric_is_known(decoder: Decoder, metrics: Metrics) -> None:
@@ -389,7 +401,7 @@ def naive_time(t: Any, got: int) -> tuple[int, int]:
     if taken < 946_684_800 * SECOND or taken > got + 10 * MINUTE:
         return 0, 0
     if taken > got:
-        return got, CLOCK
+        return taken, CLOCK
     return taken, HISTORICAL if taken < got - 10 * MINUTE else 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metric, Metrics
 from mimamori.model.readings import LATE, ReadingBatch, concat, reading_batch
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND
+from mimamori.sensors.decode import Decoder, Message
 from mimamori.store.embedded import EmbeddedReadings
 from mimamori.store.figures import cells_of, pack_cells
 from mimamori.store.influx import InfluxReadings
@@ -164,6 +166,17 @@ class Conformance:
         await world.check()
         (series,) = await world.store.scan(world.homes.ids[0], T0, T0 + 1)
         assert (series.value.tolist(), series.got.tolist()) == ([61.0], [T0 + SECOND])
+
+    async def test_a_redelivery_of_a_stamp_ahead_of_our_clock_is_no_second_reading(self, world: World) -> None:
+        decoder = Decoder(world.homes, world.metrics, [])
+        household, device = world.homes.ids[0], world.homes.device_ids[0]
+        payload = json.dumps({"t": (T0 + 3 * MINUTE) // 1_000_000, "v": {"heart_rate": 62}}).encode()
+        for got in (T0, T0 + 40 * SECOND):  # the second time from the broker, after a restart
+            message = Message(topic=f"mimamori/v1/{household}/{device}/readings", payload=payload, got=got)
+            await world.append(decoder.decode([message], got).batch)
+            await self.settle(world)
+        (series,) = await world.store.scan(household, T0 - HOUR, T0 + HOUR)
+        assert (series.taken.tolist(), series.got.tolist()) == ([T0 + 3 * MINUTE], [T0])
 
     async def test_late_data_change_the_figures_as_if_never_late(self, world: World) -> None:
         rng = np.random.default_rng(2)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from mimamori.model.times import Nanos
 
 LATE, DUPLICATE, CLOCK, HISTORICAL = 1, 2, 4, 8
-"""Bits of `flags`: taken before the household's newest reading; seen before; device clock doubtful (taken replaced by
-got); back-fill, which is stored and learned from but raises no live alarm."""
+"""Bits of `flags`: taken before the household's newest reading; seen before; device clock doubtful (taken lies after
+got, and is kept so that a redelivery is the same reading; the engine goes by got); back-fill, which is stored and
+learned from but raises no live alarm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,7 @@ class ReadingBatch:
     """n >= 0 readings as columns; `canonical` sorts for the engine.
 
     home, device: (n,) int32 rows. metric: (n,) int16 index. value: (n,) float64, finite.
-    taken: (n,) int64 ns, device clock (corrected). got: (n,) int64 ns, our clock. flags: (n,) uint8.
+    taken: (n,) int64 ns, device clock. got: (n,) int64 ns, our clock. flags: (n,) uint8.
     """
 
     home: NDArray[np.int32]

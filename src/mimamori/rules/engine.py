@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -92,6 +93,8 @@ class Engine:
         batch: any order; every got <= now and later than all readings of the step before. Returns what changed.
         """
         self._fit()
+        if (batch.taken > batch.got).any():  # a clock that is ahead: nothing has happened before it was heard
+            batch = replace(batch, taken=np.minimum(batch.taken, batch.got))
         waiting = concat([self._waiting, batch])
         found: list[FindingBatch] = []
         cells = cell_of(waiting.got)
@@ -149,8 +152,12 @@ class Engine:
         if self._evaluated == NEVER or now <= self._evaluated + GRID:
             return
         point = (now - 1) // GRID * GRID
+        before = cell_of(self._waiting.got) <= point  # came before that time: folded in now, it would be heard long ago
+        self._latest.apply(self._waiting.take(before))
+        self._waiting = self._waiting.take(~before)
         heard = self._columns["heard"]
         heard[heard != NEVER] += point - self._evaluated
+        np.minimum(heard, point, out=heard)
         self._columns["spoke"][:] = True  # so that every device is judged by what it was heard last
         self._evaluated = point
 

@@ -26,9 +26,11 @@ from mimamori.sensors.sample import MAX_PAYLOAD, Mistake, Said
 from mimamori.sensors.wave import Wave, read_wave
 
 AHEAD = 10 * MINUTE
-"""A stamp this far ahead of our clock is a doubtful clock, corrected to `got`; farther ahead it is set aside."""
+"""A stamp up to this far ahead of our clock is a doubtful clock, and flagged so; farther ahead it is set aside."""
 BACK_FILL = 10 * MINUTE
 """A stamp older than this is back-fill: kept, and flagged historical."""
+SCALED_DECIMALS = 6
+"""A scaled value is the number that the device means: 214 at 0.1 is 21.4, not 21.400000000000002."""
 CLIP = 1024  # bytes of a payload kept with a rejection
 
 
@@ -227,7 +229,8 @@ class Decoder:
         profile = self._profile_rows(devices)[rows.msg]
         factor, shift = self._scale[profile, metric], self._offset[profile, metric]
         with np.errstate(over="ignore", invalid="ignore"):
-            value = np.where(rows.own_unit, rows.value, rows.value * factor + shift)
+            scaled = np.round(rows.value * factor + shift, SCALED_DECIMALS)
+            value = np.where(rows.own_unit | ((factor == 1) & (shift == 0)), rows.value, scaled)
         taken = np.where(rows.taken == NEVER, got, rows.taken)
         missing = np.zeros(n, bool)
         for row, column, words in self._no_data:
@@ -241,7 +244,7 @@ class Decoder:
         flags = np.where(ahead, CLOCK, 0) | np.where(taken < got - BACK_FILL, HISTORICAL, 0)
         batch = ReadingBatch(
             home=self._home_rows(devices)[rows.msg], device=device, metric=metric, value=value,
-            taken=np.where(ahead, got, taken), got=got, flags=flags.astype(np.uint8),
+            taken=taken, got=got, flags=flags.astype(np.uint8),
         )  # fmt: skip
         return (batch if good.all() else batch.take(good)), int((missing & known).sum())
 

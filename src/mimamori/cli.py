@@ -23,6 +23,7 @@ from mimamori.backup import back_up
 from mimamori.backup import restore as restore_backup
 from mimamori.bench_store import bench_store
 from mimamori.check import check_examples
+from mimamori.conform import conform
 from mimamori.demo import DemoOptions, run_demo
 from mimamori.evaluate import A_NURSE
 from mimamori.export import read_alerts
@@ -363,7 +364,7 @@ def bench_ingest(site: Path | None, rate: int, seconds: int, households: int, in
 
 
 bench.add_command(bench_store)
-for group in (user, resident, device, importing):
+for group in (user, resident, device, importing, conform):
     main.add_command(group)
 
 

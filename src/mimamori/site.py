@@ -23,6 +23,7 @@ from mimamori.model.times import Zone
 from mimamori.rules.engine import facts_of
 from mimamori.rules.explain import explain_of
 from mimamori.rules.spec import Rule, read_rules
+from mimamori.rules.tune import bound_errors
 from mimamori.sensors.profile import Profile, declared_metrics, read_profiles
 from mimamori.simulator.scene import Scene, read_simulator
 
@@ -82,7 +83,13 @@ def load_site(site: Path | None = None) -> Site:
     rules, wrong_rules = read_rules(tables["rules"], metrics)
     alerts, wrong_alerts = read_alerts(tables["alerts"])
     scene, wrong_scene = read_simulator(tables["simulator"])
-    errors += [*wrong_profiles, *wrong_rules, *_placed(wrong_alerts, "alerts"), *wrong_scene]
+    errors += [
+        *wrong_profiles,
+        *wrong_rules,
+        *(e for r in rules for e in bound_errors(r)),
+        *_placed(wrong_alerts, "alerts"),
+        *wrong_scene,
+    ]
     if errors or alerts is None:
         raise SiteError(folder, errors)
     zone = alerts.roster.zone  # one place, one clock: the roster's zone is the site's

@@ -17,6 +17,7 @@ from mimamori.model.readings import HISTORICAL, LATE, ReadingBatch, no_readings
 from mimamori.model.times import DAY, MINUTE, SECOND, parse_instant, zone_table
 from mimamori.rules.engine import Engine
 from mimamori.rules.spec import Rule
+from mimamori.rules.tune import own_keys
 from mimamori.site import load_site
 
 MIDNIGHT = parse_instant("2026-11-23T00:00:00+09:00")
@@ -216,6 +217,14 @@ class Run:
         """Register the devices up to that row, as if they had just been installed."""
         for home, device in self.stream.devices[:devices]:
             self.homes.add_device(self.stream.ids[home], device)
+        self.set_apart()
+
+    def set_apart(self) -> None:
+        """The first household has parameters of its own, under every rule that takes them."""
+        row = self.homes.find("A-00")
+        if row >= 0:
+            rules = self.engine.rules
+            self.engine.set_own({row: {r.name: {k: r.bounds[k][0] for k in own_keys(r)} for r in rules}})
 
     @property
     def findings(self) -> FindingBatch:
@@ -272,6 +281,8 @@ def start() -> Callable[..., Run]:
     def make(stream: Stream, rules: tuple[Rule, ...], *, capacity: int = 64, devices: int | None = None) -> Run:
         homes = stream.homes(upto=devices)
         zone = zone_table("Asia/Tokyo")
-        return Run(stream, Engine(homes, rules, METRICS, zone, capacity=capacity), homes, 0, [])
+        run = Run(stream, Engine(homes, rules, METRICS, zone, capacity=capacity), homes, 0, [])
+        run.set_apart()
+        return run
 
     return make

@@ -15,9 +15,10 @@ from mimamori.model.times import DAY, MINUTE, NEVER, Nanos
 from mimamori.rules.changes import changed, findings_of, judged
 from mimamori.rules.columns import Column
 from mimamori.rules.latest import BED, Shared
+from mimamori.rules.own import Own
 from mimamori.rules.spec import Away, Rule
 
-FACTS = ("minutes", "limit_minutes", "usual_minutes", "no_sign_minutes")
+FACTS = ("minutes", "limit_minutes", "usual_minutes", "no_sign_minutes", "own")
 Z99 = 2.326  # 99th percentile of the normal law
 PRIOR_COUNT, PRIOR_SPREAD = 5.0, 0.7
 RATE = 0.05  # weight of a new absence once the first ones are in
@@ -41,6 +42,7 @@ class AwayDetector:
         self.metric: int | None = shared.metrics.index("in_bed")
         begin, end = condition.between.begin, condition.between.end
         self._length = (end - begin) % DAY
+        self.own = Own(shared.columns, condition)
         self._prior_log = float(np.log(condition.start_limit / MINUTE)) - Z99 * PRIOR_SPREAD
 
     @staticmethod
@@ -76,7 +78,7 @@ class AwayDetector:
         self._learn(rows[learns], left[learns])
         left[came] = NEVER
         # Moving about long after leaving the bed is being up, not lying on the way back from the toilet.
-        up = (left != NEVER) & (sign - np.where(left == NEVER, 0, left) >= self._spec.shortest_limit)
+        up = (left != NEVER) & (sign - np.where(left == NEVER, 0, left) >= self.own.of("shortest_limit", rows))
         self._learn_rise(rows[up], left[up], at)
         left[up] = NEVER
         known = (bed == bed) & ~self._silent()[rows]  # noqa: PLR0124 - NaN: never told
@@ -84,7 +86,7 @@ class AwayDetector:
         quiet = at - np.maximum(sign, np.where(left == NEVER, at, left))
         patience = self._patience(rows, left, at)
         limit = self._limit(rows) * patience
-        firing = (absent >= limit) & ((quiet >= self._spec.no_sign_for * patience) | (level > 0))
+        firing = (absent >= limit) & ((quiet >= self.own.of("no_sign_for", rows) * patience) | (level > 0))
         if not self._spec.between.holds(self._zone.time_of_day(at)):
             up = (left != NEVER) & ~firing  # morning: up and about
             self._learn_rise(rows[up], left[up], at)
@@ -144,7 +146,9 @@ class AwayDetector:
         """(n,) ns."""
         c, name = self._columns, self._rule.name
         minutes = np.exp(self._prior_log + c[f"{name}.log_mean"][rows] + Z99 * np.sqrt(c[f"{name}.log_spread"][rows]))
-        limit: NDArray[np.float64] = np.clip(minutes * MINUTE, self._spec.shortest_limit, self._spec.longest_limit)
+        limit: NDArray[np.float64] = np.clip(
+            minutes * MINUTE, self.own.of("shortest_limit", rows), self.own.of("longest_limit", rows)
+        )
         return limit
 
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
@@ -155,7 +159,7 @@ class AwayDetector:
         sign = c["last_sign"][rows]
         quiet = np.where(sign == NEVER, minutes, (at - np.where(sign == NEVER, at, sign)) / MINUTE)
         limit = self._limit(rows) * self._patience(rows, left, at) / MINUTE
-        return np.column_stack([minutes, limit, usual, quiet])
+        return np.column_stack([minutes, limit, usual, quiet, self.own.apart(rows)])
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""

@@ -5,6 +5,7 @@ May import model and rules. Judged once a minute on the minute's mean: a bit a m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,9 +17,10 @@ from mimamori.rules.changes import NO_MINUTE, NOT_DUE_MINUTE, changed, findings_
 from mimamori.rules.columns import Column
 from mimamori.rules.kernel import Rows, bits_of, compiled
 from mimamori.rules.latest import Shared
-from mimamori.rules.spec import Band, Rule
+from mimamori.rules.own import Own
+from mimamori.rules.spec import Band, Condition, Rule
 
-FACTS = ("value", "low", "high", "minutes", "hold_minutes")
+FACTS = ("value", "low", "high", "minutes", "hold_minutes", "own")
 MOST = 30_000  # minutes counted
 ORDER = ("low", "medium", "high")  # as in Level
 
@@ -35,25 +37,30 @@ class Kept(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """The rule: outside is (priorities, low and high); a minute inside lies between `low` and `high`."""
+    """The rule: outside is (sets, priorities, low and high); a minute inside lies between `low` and `high` (sets,)."""
 
     outside: NDArray[np.float64]
-    low: float
-    high: float
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
     mask: int
     hold: int
     clear: int
 
 
 @compiled
-def _judge(rows: Rows, means: NDArray[np.float64], kept: Kept, limits: Limits, now: int) -> None:
-    """One minute of the households `rows`, whose means are `means` (same length). now: minutes since 1970."""
+def _judge(  # noqa: PLR0917 - compiled code takes no names
+    rows: Rows, means: NDArray[np.float64], own: NDArray[np.uint16], kept: Kept, limits: Limits, now: int
+) -> None:
+    """One minute of the households `rows`, whose means are `means` and whose sets of limits `own` (same length).
+
+    now: minutes since 1970.
+    """
     bad, good, firing = kept.bad, kept.good, kept.firing
     for i in range(len(rows)):
-        h, value, before, after, reached = rows[i], means[i], False, False, 0
-        for p in range(len(limits.outside)):
+        h, value, before, after, reached, k = rows[i], means[i], False, False, 0, own[i]
+        for p in range(limits.outside.shape[1]):
             before = before or bad[p, h] != 0
-            outside = value <= limits.outside[p, 0] or value >= limits.outside[p, 1]
+            outside = value <= limits.outside[k, p, 0] or value >= limits.outside[k, p, 1]
             word = (np.int64(bad[p, h]) << 1 | outside) & limits.mask
             bad[p, h] = np.uint32(word)
             after = after or word != 0
@@ -61,7 +68,7 @@ def _judge(rows: Rows, means: NDArray[np.float64], kept: Kept, limits: Limits, n
                 reached = p + 1  # Level
         if after and not before and firing[h] == 0:
             kept.since[h] = now - 1
-        good[h] = min(good[h] + 1, MOST) if limits.low < value < limits.high else 0
+        good[h] = min(good[h] + 1, MOST) if limits.low[k] < value < limits.high[k] else 0
         firing[h] = max(firing[h], reached) if good[h] < limits.clear else 0
         kept.told_at[h] = now
         kept.mean[h] = value
@@ -82,11 +89,17 @@ class BandDetector:
         self._bed = shared.metrics.index("in_bed")
         self._hold, self._window = condition.hold // MINUTE, condition.out_of // MINUTE
         self._mask = (1 << self._window) - 1
-        self._low = [condition.low.get(p, -np.inf) for p in ORDER]  # type: ignore[call-overload]
-        self._high = [condition.high.get(p, np.inf) for p in ORDER]  # type: ignore[call-overload]
+        self.own = Own(shared.columns, condition)
+        self.own.derive = self._derive
+        self._derive([condition])
+
+    def _derive(self, sets: Sequence[Condition]) -> None:
+        low = np.array([[c.low.get(p, -np.inf) for p in ORDER] for c in sets])  # type: ignore[union-attr, call-overload]
+        high = np.array([[c.high.get(p, np.inf) for p in ORDER] for c in sets])  # type: ignore[union-attr, call-overload]
+        self._low, self._high, margin = low.max(1), high.min(1), self._spec.clear_margin
         self._limits = Limits(
-            np.array([self._low, self._high], np.float64).T.copy(), max(self._low) + condition.clear_margin,
-            min(self._high) - condition.clear_margin, self._mask, self._hold, condition.clear_after // MINUTE,
+            np.ascontiguousarray(np.stack([low, high], -1)), self._low + margin, self._high - margin, self._mask,
+            self._hold, self._spec.clear_after // MINUTE,
         )  # fmt: skip
 
     @staticmethod
@@ -141,14 +154,14 @@ class BandDetector:
     def _judge(self, rows: NDArray[np.intp], mean: NDArray[np.float64], at: int) -> None:
         c, name = self._columns, self._rule.name
         kept = Kept(*[c[f"{name}.{field}"] for field in Kept._fields])
-        _judge(rows, mean, kept, self._limits, at // MINUTE)
+        _judge(rows, mean, self.own.sets(rows), kept, self._limits, at // MINUTE)
 
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
         c, name = self._columns, self._rule.name
         minutes = minutes_since(c[f"{name}.since"][rows], at)
-        n = len(rows)
-        return np.column_stack([c[f"{name}.mean"][rows], np.full(n, max(self._low)), np.full(n, min(self._high)),
-                                minutes, np.full(n, float(self._hold))])  # fmt: skip
+        sets, hold = self.own.sets(rows), np.full(len(rows), float(self._hold))
+        return np.column_stack([c[f"{name}.mean"][rows], self._low[sets], self._high[sets], minutes, hold,
+                                self.own.apart(rows)])  # fmt: skip
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""

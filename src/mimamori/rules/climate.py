@@ -7,6 +7,8 @@ counts, not readings.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,9 +17,10 @@ from mimamori.model.times import MINUTE, NEVER, Nanos
 from mimamori.rules.changes import LEVELS, NOT_DUE, changed, findings_of, judged
 from mimamori.rules.columns import Column
 from mimamori.rules.latest import Shared
-from mimamori.rules.spec import Climate, Rule
+from mimamori.rules.own import Own
+from mimamori.rules.spec import Climate, Condition, Rule
 
-FACTS = ("value", "limit", "minutes", "temperature", "humidity")
+FACTS = ("value", "limit", "minutes", "temperature", "humidity", "own")
 ORDER = ("low", "medium", "high")
 
 
@@ -44,9 +47,14 @@ class ClimateDetector:
         self._humidity = shared.metrics.index("humidity")
         # One sense for both: how far above the limit, where a cold limit is a limit of minus the temperature.
         self._sign = 1.0 if condition.high else -1.0
-        limits = condition.high or condition.low
-        self._limits = [self._sign * limits[p] if p in limits else np.inf for p in ORDER]
+        self.own = Own(shared.columns, condition)
+        self.own.derive = self._derive
+        self._derive([condition])
         self._holds = [condition.hold.get(p, NOT_DUE) for p in ORDER]  # type: ignore[call-overload]
+
+    def _derive(self, sets: Sequence[Condition]) -> None:
+        each = [c.high or c.low for c in sets]  # type: ignore[union-attr]
+        self._limits = np.array([[self._sign * at[p] if p in at else np.inf for p in ORDER] for at in each])  # type: ignore[index]
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -106,10 +114,11 @@ class ClimateDetector:
         c[f"{name}.value"][rows] = value
         c[f"{name}.told_at"][rows] = at
         c[f"{name}.due"][rows] = at
-        for i, limit in enumerate(self._limits):
+        limits = self._limits[self.own.sets(rows)]
+        for i, limit in enumerate(limits.T):
             since = c[f"{name}.since"][i]
             since[rows] = np.where(value < limit, NEVER, np.where(since[rows] == NEVER, at, since[rows]))
-        good, inside = c[f"{name}.good_since"], value < min(self._limits) - self._spec.clear_margin
+        good, inside = c[f"{name}.good_since"], value < limits.min(1) - self._spec.clear_margin
         good[rows] = np.where(inside, np.where(good[rows] == NEVER, at, good[rows]), NEVER)
 
     def _next(
@@ -128,11 +137,12 @@ class ClimateDetector:
         c, name = self._columns, self._rule.name
         began, level = c[f"{name}.began"][rows], c[f"{name}.level"][rows]
         minutes = np.where(began == NEVER, 0, _age(began, at)) / MINUTE
-        limits = np.array([min(self._limits), *self._limits])
-        limit = limits[np.where(np.isfinite(limits[level]), level, 0)] * self._sign
+        each = self._limits[self.own.sets(rows)]
+        limits, row = np.column_stack([each.min(1), each]), np.arange(len(rows))
+        limit = limits[row, np.where(np.isfinite(limits[row, level]), level, 0)] * self._sign
         humidity = c["value"][self._humidity, rows]
         return np.column_stack([c[f"{name}.value"][rows] * self._sign, limit, minutes, c["value"][self.metric, rows],
-                                humidity])  # fmt: skip
+                                humidity, self.own.apart(rows)])  # fmt: skip
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""

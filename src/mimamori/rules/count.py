@@ -16,9 +16,10 @@ from mimamori.model.times import MINUTE, NEVER
 from mimamori.rules.changes import LEVELS, changed, findings_of, judged
 from mimamori.rules.columns import Column
 from mimamori.rules.latest import BED, MOTION, Shared
+from mimamori.rules.own import Own
 from mimamori.rules.spec import Count, Rule
 
-FACTS = ("count", "limit", "usual", "window_minutes", "door")
+FACTS = ("count", "limit", "usual", "window_minutes", "door", "own")
 ABOVE = 3.0  # standard deviations of the own nights' busiest windows
 PRIOR_COUNT, PRIOR_SPREAD = 3.0, 3.0  # nights, and minutes, before own nights are known
 RATE = 0.08  # weight of a new night once the first ones are in
@@ -41,6 +42,7 @@ class CountDetector:
         self._bed = shared.metrics.index("in_bed")
         self._window = condition.window // MINUTE
         self._mask = np.uint64((1 << self._window) - 1)
+        self.own = Own(shared.columns, condition)
         self._prior = condition.start_limit - ABOVE * PRIOR_SPREAD
         # Who is silent seldom changes: worked out from the columns when it does, not state.
         self._asked: tuple[NDArray[Any], ...] = ()
@@ -153,7 +155,7 @@ class CountDetector:
         """(n,) minutes in a window."""
         usual, spread = (self._c(n)[rows].astype(np.float64) for n in ("usual", "spread"))
         own = self._prior + usual + ABOVE * np.sqrt(spread)
-        limit: NDArray[np.float64] = np.clip(own, self._spec.lowest_limit, self._spec.highest_limit)
+        limit: NDArray[np.float64] = np.clip(own, self.own.of("lowest_limit", rows), self.own.of("highest_limit", rows))
         return limit
 
     def _door(self, rows: NDArray[np.intp], at: int) -> NDArray[np.bool_]:
@@ -166,7 +168,9 @@ class CountDetector:
         count, usual = np.bitwise_count(self._c("minutes")[rows]), self._c("usual")[rows].astype(np.float64)
         usual = np.maximum(usual + self._prior, 0)
         window = np.full(len(rows), self._window)
-        return np.column_stack([count, self._limit(rows), usual, window, self._door(rows, at)])
+        return np.column_stack([
+            count, self._limit(rows), usual, window, self._door(rows, at), self.own.apart(rows)
+        ])  # fmt: skip
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""

@@ -29,9 +29,11 @@ from mimamori.rules.drift import DriftDetector
 from mimamori.rules.evidence import CELL, EvidenceDetector
 from mimamori.rules.latest import Latest, Shared, cell_of, latest_columns
 from mimamori.rules.level import LEVEL_CELL
+from mimamori.rules.own import MOST, Own
 from mimamori.rules.rise import RiseDetector
 from mimamori.rules.silent import SilentDetector
 from mimamori.rules.spec import Absent, Away, Band, Climate, Count, Drift, Evidence, Rise, Rule, Silent, Usual
+from mimamori.rules.tune import Settings, own_keys, with_settings
 from mimamori.rules.usual import UsualDetector
 
 GRID = MINUTE
@@ -79,6 +81,7 @@ class Engine:
         self._latest.sum_up(sorted({d.metric for d in self.detectors if d.metric is not None}))
         self._waiting = no_readings()
         self._evaluated = NEVER  # last grid point that was evaluated
+        self._own: dict[int, dict[str, dict[str, float | str]]] = {}
         self._fit()
 
     def _fit(self) -> None:
@@ -172,6 +175,38 @@ class Engine:
         self._columns["offline"][list(rows)] = False
         self._columns["silent"][list(rows)] = False
 
+    def set_own(self, own: Mapping[int, Mapping[str, Settings]]) -> None:
+        """From now on these households (rows) have parameters of their own: settings by rule. It replaces all before.
+
+        Raises ValueError, and nothing has changed, where a rule does not take a setting or a bound is passed.
+        """
+        own = {row: rules for row, rules in own.items() if any(rules.values())}
+        named = {r.name: r for r in self.rules}
+        sets = sorted({_canonical(rules) for rules in own.values()})
+        if len(sets) > MOST:
+            raise ValueError(f"{len(sets)} different sets of own parameters, at most {MOST}")
+        each: dict[str, list[Any]] = {name: [rule.condition] * (1 + len(sets)) for name, rule in named.items()}
+        for k, rules in enumerate(sets, 1):
+            for name, settings in rules:
+                refused = [key for key, _ in settings if name not in named or key not in own_keys(named[name])]
+                if refused:
+                    raise ValueError(f"{name}: {refused[0]} は世帯ごとに変えられません / not for one household")
+                each[name][k] = with_settings(named[name], dict(settings)).condition
+        for rule, detector in zip(self.rules, self.detectors, strict=True):
+            if isinstance(held := getattr(detector, "own", None), Own):
+                held.take(each[rule.name])
+        self._own = {row: {n: dict(s) for n, s in rules.items()} for row, rules in own.items()}
+        self._place_own()
+
+    def _place_own(self) -> None:
+        """Which set holds in which row: numbered by what is in it, so that the order of rows changes nothing."""
+        self._fit()
+        number = {s: k for k, s in enumerate(sorted({_canonical(rules) for rules in self._own.values()}), 1)}
+        column = self._columns["own"]
+        column[:] = 0
+        for row, rules in self._own.items():
+            column[row] = number[_canonical(rules)]
+
     def view(self, name: str) -> NDArray[Any]:
         """A copy of one column, for the console; rows as in `homes`."""
         return self._columns[name].copy()
@@ -192,6 +227,7 @@ class Engine:
             msg = f"snapshot of format {version} with {homes} households does not fit; start without it"
             raise ValueError(msg)
         self._columns.restore(saved)
+        self._place_own()
         self._waiting = ReadingBatch(**{name: saved[f"waiting.{name}"] for name in PENDING})
         self._evaluated = evaluated
 
@@ -213,6 +249,10 @@ _KINDS: Mapping[type, Kind] = {
     Climate: ClimateDetector, Count: CountDetector, Drift: DriftDetector, Silent: SilentDetector,
     Usual: UsualDetector,
 }  # fmt: skip
+
+
+def _canonical(rules: Mapping[str, Settings]) -> tuple[tuple[str, tuple[tuple[str, float | str], ...]], ...]:
+    return tuple(sorted((name, tuple(sorted(settings.items()))) for name, settings in rules.items() if settings))
 
 
 def _detector_of(rule: Rule) -> Kind:

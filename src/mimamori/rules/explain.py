@@ -23,6 +23,18 @@ SIGN_WORDS = {
 
 def explain_of(rule: Rule, zone: Zone, metrics: Metrics) -> Explain:
     """The function (facts by name, since, at) -> (ja, en) of one rule; since and at in ns."""
+    plain = _explain(rule, zone, metrics)
+
+    def explain(facts: Mapping[str, float], since: int, at: int) -> tuple[str, str]:
+        ja, en = plain(facts, since, at)
+        if facts.get("own", 0) > 0:
+            return f"{ja}（この方の設定）", f"{en} (limits set for this resident)"
+        return ja, en
+
+    return explain
+
+
+def _explain(rule: Rule, zone: Zone, metrics: Metrics) -> Explain:
     condition = rule.condition
     if isinstance(condition, Evidence):
         return lambda facts, since, at: _evidence(facts, _clock(zone, since, at), (at - since) / HOUR)

@@ -17,6 +17,7 @@ from mimamori.model.times import NEVER, SECOND, Zone
 from mimamori.rules import fold
 from mimamori.rules.columns import Column, Columns
 from mimamori.rules.kernel import Block, Kinds, State
+from mimamori.rules.own import COLUMN
 from mimamori.rules.spec import SIGNS
 
 MOTION, BED, DOOR, POWER, BUTTON = range(len(SIGNS))
@@ -29,6 +30,7 @@ CELL = 10 * SECOND  # readings are folded in so much at a time; rules look once 
 def latest_columns(metrics: int) -> list[Column]:
     """The shared columns, for that many metrics."""
     return [
+        COLUMN,
         Column("value", "f8", np.nan, "of the metric", (metrics,)),
         Column("taken", "i8", NEVER, "ns", (metrics,)),
         Column("fresh", "?", 0, "something was heard since the minute began"),

@@ -14,10 +14,11 @@ from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, Nanos
 from mimamori.rules.changes import LEVELS, changed, findings_of, judged
 from mimamori.rules.columns import Column
 from mimamori.rules.latest import BED, Shared
+from mimamori.rules.own import Own
 from mimamori.rules.spec import Rise, Rule
 
 CELL = 5 * MINUTE
-FACTS = ("minutes", "limit_minutes", "usual_minutes")
+FACTS = ("minutes", "limit_minutes", "usual_minutes", "own")
 Z99 = 2.326  # 99th percentile of the normal law
 PRIOR_COUNT, PRIOR_SPREAD = 5.0, 45.0  # mornings; minutes
 RATE = 0.05  # weight of a new morning once the first ones are in
@@ -37,6 +38,7 @@ class RiseDetector:
         self._rule, self._index, self._spec = rule, index, condition
         self._columns, self._zone = shared.columns, shared.zone
         self.metric: int | None = shared.metrics.index("in_bed")
+        self.own = Own(shared.columns, condition)
         self._prior = (condition.start_limit - condition.margin) / MINUTE - Z99 * PRIOR_SPREAD
 
     @staticmethod
@@ -108,8 +110,9 @@ class RiseDetector:
     def _limit(self, rows: NDArray[np.intp] | slice) -> NDArray[np.float64]:
         """Minutes after midnight."""
         spread = np.sqrt(self._columns[f"{self._rule.name}.spread"][rows].astype(np.float64))
-        limit = self._usual(rows) + Z99 * spread + self._spec.margin / MINUTE
-        return np.minimum(limit, self._spec.latest / MINUTE)
+        own = self._usual(rows) + Z99 * spread + self._spec.margin / MINUTE
+        limit: NDArray[np.float64] = np.minimum(own, self.own.of("latest", rows) / MINUTE)
+        return limit
 
     def _usual_at(self, rows: NDArray[np.intp], at: int) -> Nanos:
         """(n,) ns: this day's usual time of rising; NEVER before the first minute."""
@@ -120,7 +123,9 @@ class RiseDetector:
 
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
         minutes = (self._zone.time_of_day(max(at, 1) - 1) + 1) / MINUTE
-        return np.column_stack([np.full(len(rows), minutes), self._limit(rows), self._usual(rows)])
+        return np.column_stack(
+            [np.full(len(rows), minutes), self._limit(rows), self._usual(rows), self.own.apart(rows)]
+        )
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""

@@ -156,8 +156,9 @@ class Rise(Content):
 
     @model_validator(mode="after")
     def _check(self) -> Rise:
-        if not self.between.begin < self.start_limit <= self.latest <= self.between.end:
-            msg = 'start_limit and latest must lie in between, in this order; write "11h" and "13h"'
+        begin, end = self.between.begin, self.between.end
+        if not (begin < self.start_limit <= end and begin < self.latest <= end):
+            msg = 'start_limit and latest must lie in between; write "11h" and "13h"'
             raise ValueError(msg)
         return self
 
@@ -176,8 +177,9 @@ class Count(Content):
 
     @model_validator(mode="after")
     def _check(self) -> Count:
-        if not self.lowest_limit <= self.start_limit <= self.highest_limit <= self.window // MINUTE:
-            msg = "lowest_limit, start_limit, highest_limit and the window's minutes must grow; write 10, 14 and 25"
+        whole = self.window // MINUTE
+        if not (self.lowest_limit <= self.highest_limit <= whole and self.start_limit <= whole):
+            msg = "lowest_limit, highest_limit and the window's minutes must grow; write 10 and 25"
             raise ValueError(msg)
         return self
 
@@ -263,6 +265,7 @@ class Rule(Content):
     category: Category
     priority: Priority
     condition: Condition
+    bounds: dict[str, tuple[float | str, float | str]] = Field(default_factory=dict)
     example: tuple[Example, ...] = ()
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from mimamori.alerts.book import Book
 from mimamori.alerts.group import recall
-from mimamori.channels import answerable, phone, senders, ways
+from mimamori.channels import addresses, answerable, phone, senders, ways, webhook_outbox
 from mimamori.duties import Duties, persons
 from mimamori.keep_up import keep_up
 from mimamori.loop import ROWS, Loop, take_rows
@@ -116,13 +116,15 @@ async def serve(
             decoder=Decoder(homes, site.metrics, site.profiles), engine=engine, book=book,
             history=recall(reversed(await ledger.notices(limit=HISTORY)), now),
             outbox=Outbox(ledger, senders(settings, site.alerts.texts, stack), clock=clock.now),
+            webhooks=webhook_outbox(ledger, clock.now, stack), addresses=addresses(await ledger.webhooks()),
             desk=desk, people=people, residents=residents, ways=ways(settings, site.alerts.limits), missed=missed,
             duties=Duties(people=people, homes=homes_with_phone),
         )  # fmt: skip
-        tasks = [asyncio.create_task(loop.send(stop), name="outbox")]
+        tasks = [asyncio.create_task(loop.send(loop.outbox, stop), name="outbox")]
         if with_loop is not None:
             tasks.append(asyncio.create_task(_ends_with(with_loop(loop), stop), name="beside"))
         beside = {
+            "webhooks": loop.send(loop.webhooks, stop),
             "entries": keep_up(loop, ledger, stop, places=places, phones=homes_with_phone, asks=answerable(settings)),
             "retention": look_after(
                 readings,

@@ -1,11 +1,11 @@
 """The ways out of the house: which sender serves which channel under these settings, and the telephone's way back in.
 
-May import notify, web and settings. Called by the wiring only; opens nothing but clients.
+May import notify, store, web and settings. Called by the wiring only; opens nothing but clients.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 
 from mimamori.alerts.follow import Ways
@@ -13,11 +13,15 @@ from mimamori.alerts.policy import Limits
 from mimamori.alerts.text import Texts
 from mimamori.model.notice import Channel
 from mimamori.notify.others import Mail, Others
-from mimamori.notify.outbox import Sender
+from mimamori.notify.outbox import Outbox, Sender
 from mimamori.notify.page import Page
 from mimamori.notify.sms import TwilioSms
 from mimamori.notify.voice import TwilioVoice
+from mimamori.notify.webhook import PATIENCE, WebhookLedger, Webhooks
 from mimamori.settings import Settings
+from mimamori.store.ledger import Ledger
+from mimamori.store.records import Webhook
+from mimamori.stream.clock import wall
 from mimamori.web.desk import Desk
 from mimamori.web.phone import Phone, PhoneRecords
 
@@ -52,6 +56,18 @@ def senders(settings: Settings, texts: Texts, stack: AsyncExitStack) -> dict[Cha
     if settings.other_url:
         found["other"] = Others(settings.other_url.split())
     return found
+
+
+def webhook_outbox(ledger: Ledger, clock: Callable[[], int], stack: AsyncExitStack) -> Outbox:
+    """The outbox of webhooks alone. clock: the loop's own time; signatures carry the real one."""
+    sender = Webhooks(ledger, wall)
+    stack.push_async_callback(sender.close)
+    return Outbox(WebhookLedger(ledger), {"webhook": sender}, backoff=PATIENCE, clock=clock, orderly=True)
+
+
+def addresses(webhooks: Iterable[Webhook]) -> dict[str, str]:
+    """By id, of those in use."""
+    return {w.id: w.url for w in webhooks if w.active}
 
 
 def ways(settings: Settings, limits: Limits) -> Ways:

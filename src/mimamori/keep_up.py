@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
+from mimamori.channels import addresses
 from mimamori.duties import persons
 from mimamori.loop import Loop
 from mimamori.store.ledger import Ledger, LedgerError
@@ -31,10 +32,12 @@ async def keep_up(
         entered.clear()
         try:
             staff, residents, devices = await ledger.all_staff(), await ledger.residents(), await ledger.devices()
+            webhooks = await ledger.webhooks()
         except LedgerError as error:
             log.warning("entries are taken up later: %s", error)
         else:
             loop.people = loop.duties.people = persons(staff)
+            loop.addresses = addresses(webhooks)
             loop.residents = {r.household: r for r in residents}
             _replace(places, {r.household: r.code for r in residents})
             _replace(phones, {r.household: r.phone for r in residents if r.phone and asks})

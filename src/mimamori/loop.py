@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from mimamori.alerts.book import Book
 from mimamori.alerts.follow import Ways, follow
 from mimamori.alerts.group import History, remember
+from mimamori.alerts.hooks import webhook_notices
 from mimamori.alerts.plan import Person, plan
 from mimamori.board import make_tiles
 from mimamori.duties import Duties
@@ -71,6 +72,8 @@ class Loop:
     residents: Mapping[str, Resident]
     ways: Ways
     duties: Duties
+    webhooks: Outbox  # an outbox of their own: a slow program never holds up a message to a person
+    addresses: Mapping[str, str] = field(default_factory=dict)  # of the webhooks in use, by id
     missed: Sequence[AlertEvent] = ()  # found before a restart, not yet in the ledger: committed with the first tick
     counts: Counter[str] = field(default_factory=Counter)
     lights: dict[str, Light] = field(default_factory=dict)
@@ -150,8 +153,9 @@ class Loop:
         others = await self._follow(now)
         tests = await self._duties(now)
         planned = plan(self._events, self.book, self.people, self.history, now)
+        told = webhook_notices(self._events, self.book, self.addresses, now)
         planned = replace(
-            planned, notices=(*planned.notices, *others, *tests), history=remember(planned.history, others)
+            planned, notices=(*planned.notices, *others, *tests, *told), history=remember(planned.history, others)
         )  # fmt: skip
         mark = self._snapshot(now) if marks else None
         if self._events or planned.notices or planned.cancelled or mark:
@@ -168,7 +172,7 @@ class Loop:
         self._light("ledger", "台帳に書けています", "the ledger is written", ok=True)
         self.history = planned.history
         self.counts["alerts"] += sum(e.kind in {"opened", "reopened"} for e in self._events)
-        self.counts["notices"] += len(planned.notices)
+        self.counts["notices"] += len(planned.notices) - len(told)
         self.counts["unreached"] += len(planned.unreached)
         for sentence in planned.unreached:
             log.warning("%s", sentence)
@@ -219,11 +223,11 @@ class Loop:
         np.savez(buffer, allow_pickle=False, **rows_of(self.homes), **self.engine.snapshot())
         return EngineMark(at=now, version=FORMAT, digest=self.site.digest, blob=buffer.getvalue())
 
-    async def send(self, stop: asyncio.Event) -> None:
-        """The outbox's own loop: a slow channel never holds up a tick."""
+    async def send(self, outbox: Outbox, stop: asyncio.Event) -> None:
+        """An outbox's own loop: a slow channel never holds up a tick."""
         while not stop.is_set():
             try:
-                done = await self.outbox.run_once(self.clock.now())
+                done = await outbox.run_once(self.clock.now())
             except LedgerError as error:
                 self.counts["ledger_failures"] += 1
                 log.warning("outbox: %s", error)

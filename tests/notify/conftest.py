@@ -111,6 +111,11 @@ async def serve(app: FastAPI) -> tuple[uvicorn.Server, asyncio.Task[None], str]:
     return server, task, f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
+@pytest.fixture
+def local_server() -> Any:
+    return serve
+
+
 class Desk:
     """Our side of the callbacks, as the web part will have it: checks the signature, keeps what it believes."""
 

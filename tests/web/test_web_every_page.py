@@ -16,7 +16,7 @@ ALERT = "H001/inactivity/20261122T213605Z"
 PAGES = (
     "/", "/alerts", f"/alerts/{ALERT}", "/households/H001", "/outbox", "/health", "/admin/residents",
     "/admin/residents/new", "/admin/residents/H001", "/admin/devices", "/admin/staff", "/admin/staff/N-01",
-    "/admin/roster", "/admin/absences", "/admin/texts", "/offline", "/no-such-page",
+    "/admin/roster", "/admin/absences", "/admin/texts", "/admin/webhooks", "/offline", "/no-such-page",
 )  # fmt: skip
 ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

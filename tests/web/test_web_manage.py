@@ -13,7 +13,7 @@ from mimamori.web.guard import Gate
 
 A = "/api/v1/admin"
 PAGES = ("residents", "residents/new", "residents/H001", "devices", "staff", "staff/new", "staff/N-01", "roster",
-         "absences", "texts")  # fmt: skip
+         "absences", "texts", "webhooks")  # fmt: skip
 RESIDENT = {"code": "C-050", "name": "川村 ミツ", "room": "305", "phone": "0172-00-0000", "reason": "入居"}
 CLAIM = {"household": "H001", "code": "bed-sensor:bed-0412", "reason": "設置"}
 
@@ -176,3 +176,28 @@ async def test_a_form_that_is_refused_keeps_what_was_written(ward: Any) -> None:
     taken = await client.post("/admin/residents/new", data=form | {"household": "H001", "code": "C-9"})
     assert "もう使われています" in taken.text
     assert (await client.post("/admin/residents/new", data=form | {"code": "C-050"})).status_code == 303
+
+
+async def test_a_webhook_is_registered_told_its_secret_once_and_ended(ward: Any, notice_for: Any) -> None:
+    client = await ward.sign_in("AD-1")
+    entry = {"url": "https://records.example/mimamori", "reason": "電子カルテ連携"}
+    made = (await client.post(f"{A}/webhooks", json=entry)).json()
+    assert (made["secret"].startswith("whsec_"), made["active"], made["by"]) == (True, True, "AD-1")
+    for bad in ("ftp://records.example/", "https://", "https://a:b@records.example/", entry["url"]):
+        assert (await client.post(f"{A}/webhooks", json=entry | {"url": bad})).status_code == 422, bad
+    await ward.ledger.commit(events=[], now=1, notices=[
+        notice_for("H001/inactivity/1", recipient=f"webhook:{made['id']}", channel="webhook", kind="event", text="{}")
+    ])  # fmt: skip
+    told = [
+        await client.get(f"{A}/webhooks"), await client.get("/admin/webhooks"),
+        await client.get(f"{A}/webhooks/{made['id']}/deliveries"),
+    ]  # fmt: skip
+    assert not any(made["secret"] in answer.text for answer in told)
+    assert [d["status"] for d in told[2].json()] == ["planned"]
+    assert (await client.get("/api/v1/notices")).json() == []
+    assert (await client.post(f"{A}/webhooks/{made['id']}/end", json={"reason": "終了"})).json()["active"] is False
+    assert (await client.post(f"{A}/webhooks/{made['id']}/end", json={"reason": "終了"})).status_code == 422
+    form = {"url": "https://other.example/", "reason": "連携"}
+    page = await client.post("/admin/webhooks", data=form)
+    assert "whsec_" in page.text
+    assert not any("whsec_" in a.what for a in await ward.ledger.accesses())

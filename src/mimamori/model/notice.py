@@ -11,8 +11,8 @@ from typing import Literal
 from mimamori.model.alert import Priority
 from mimamori.model.times import NEVER
 
-Channel = Literal["console", "sms", "voice", "email", "other"]
-NoticeKind = Literal["first", "repeat", "escalated", "bundle", "taken", "ended", "test", "ask"]
+Channel = Literal["console", "sms", "voice", "email", "other", "webhook"]
+NoticeKind = Literal["first", "repeat", "escalated", "bundle", "taken", "ended", "test", "ask", "event"]
 Status = Literal["planned", "sending", "sent", "delivered", "failed", "cancelled"]
 
 
@@ -20,7 +20,7 @@ Status = Literal["planned", "sending", "sent", "delivered", "failed", "cancelled
 class Notice:
     """One message to one person over one channel. Its key is explicit, stable, and unique in the ledger.
 
-    recipient: staff id, "console", "ward" (the channel `other`), or HOME and a household's id.
+    recipient: staff id, "console", "ward" (the channel `other`), HOME and a household's id, or WEBHOOK and its id.
     address: telephone in E.164, e-mail, ...; never logged. due: ns, not before.
     reason: named, e.g. "escalated: no acknowledgement after 5m".
     """
@@ -58,6 +58,8 @@ class NoticeState:
     read_at: int = NEVER  # answered: a key pressed, a reply sent, or a receipt that says "read"
 
 
+WEBHOOK = "webhook:"
+"""Before the id of a registered webhook, where a message goes to a program."""
 HOME = "home:"
 """Before a household's id where a message goes to the home itself; staff ids hold no colon."""
 

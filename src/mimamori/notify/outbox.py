@@ -90,8 +90,13 @@ class Outbox:
         backoff: Backoff | None = None,
         limit: int = 200,
         clock: Callable[[], int] | None = None,
+        orderly: bool = False,
     ) -> None:
-        """clock: for the time at which an answer came; without it that of the run's beginning."""
+        """clock: for the time at which an answer came; without it that of the run's beginning.
+
+        orderly: behind a message that must be tried again, those to the same recipient wait for the next run.
+        """
+        self.orderly = orderly
         self.clock = clock
         self.ledger = ledger
         self.senders = senders
@@ -125,6 +130,8 @@ class Outbox:
         done: Counter[str] = Counter()
         for state in lane:
             done += await self._one(state, now)
+            if self.orderly and done["retried"]:
+                break
         return done
 
     async def _one(self, state: NoticeState, now: int) -> Counter[str]:

@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +27,7 @@ from mimamori.model.notice import Channel, Notice, NoticeState, Reach, Status
 from mimamori.model.readings import Rejected
 from mimamori.model.times import NEVER
 from mimamori.store import chain, copies, delivery, outbox, people, tables
-from mimamori.store.records import Absence, Access, Device, EngineMark, Resident, Session, Staff
+from mimamori.store.records import Absence, Access, Device, EngineMark, Resident, Session, Staff, Webhook
 
 QUARANTINE = 10_000
 FILE = "ledger.sqlite"
@@ -122,7 +122,11 @@ class Ledger:
 
     async def due_notices(self, now: int, limit: int = 100) -> list[NoticeState]:
         """Planned, or to be tried again, and due: high priority first, then by when they were due."""
-        return await self._ask(lambda connection: outbox.due(connection, now, limit))
+        return await self._ask(lambda connection: outbox.due(connection, now, limit, webhooks=False))
+
+    async def due_webhooks(self, now: int, limit: int = 100) -> list[NoticeState]:
+        """The same of what goes to webhooks."""
+        return await self._ask(lambda connection: outbox.due(connection, now, limit, webhooks=True))
 
     async def mark_notice(
         self, key: str, *, status: Status, now: int, provider_id: str = "", detail: str = "", retry_at: int = NEVER
@@ -139,7 +143,7 @@ class Ledger:
     async def notices(
         self, *, alert: str | None = None, recipient: str | None = None, limit: int = 200
     ) -> list[NoticeState]:
-        """The newest first."""
+        """The newest first; to webhooks only where one is named as the recipient."""
         return await self._ask(lambda connection: outbox.newest(connection, alert, limit, recipient))
 
     async def report_notice(self, key: str, *, provider_id: str, status: Status, detail: str, now: int) -> str | None:
@@ -228,7 +232,23 @@ class Ledger:
         """Those in force at `now`, or all for None."""
         return await self._ask(lambda connection: people.absences(connection, now))
 
-    async def enter(self, access: Access, *records: Staff | Resident | Device | Absence) -> None:
+    async def webhooks(self) -> list[Webhook]:
+        """By id, in use or not."""
+        return await self._rows(tables.webhook, Webhook)
+
+    async def webhook(self, id: str) -> Webhook | None:  # noqa: A002 - the word of the record
+        """One of them."""
+        found = await self._rows(tables.webhook, Webhook, tables.webhook.c.id == id)
+        return found[0] if found else None
+
+    async def webhook_gone(self, id: str, now: int) -> None:  # noqa: A002
+        """Its receiver answered that it is there no more: off from now on, with a line in the access log."""
+        found = await self.webhook(id)
+        if found and found.active:
+            line = Access(who="outbox", whose="", what=f"webhook {id} switched off: its receiver answered 410", at=now)
+            await self.enter(line, replace(found, active=False, detail="410"))
+
+    async def enter(self, access: Access, *records: people.Entry) -> None:
         """Adds or overwrites the records with the line that tells who did it and why: all of it or nothing."""
         await self._do(lambda connection: people.enter(connection, access, records))
 

@@ -52,9 +52,12 @@ def cancel(connection: Connection, keys: Sequence[str]) -> None:
         connection.execute(update(notice).where(mine, notice.c.status == "sending").values(due_at=WITHDRAWN))
 
 
-def due(connection: Connection, now: int, limit: int) -> list[NoticeState]:
-    """Planned notices whose time has come and failed ones to try again, the most urgent first, then the oldest."""
-    query = select(notice).where(_waiting(), notice.c.due_at <= now)
+def due(connection: Connection, now: int, limit: int, *, webhooks: bool) -> list[NoticeState]:
+    """Planned notices whose time has come and failed ones to try again, the most urgent first, then the oldest.
+
+    Those to webhooks, or all others.
+    """
+    query = select(notice).where(_waiting(), notice.c.due_at <= now, (notice.c.channel == "webhook").is_(webhooks))
     query = query.order_by(notice.c.urgency.desc(), notice.c.due_at, notice.c.planned_at, notice.c.key).limit(limit)
     return [state_of(row) for row in connection.execute(query).mappings()]
 
@@ -111,12 +114,14 @@ def take_back(connection: Connection) -> None:
 
 
 def newest(connection: Connection, alert: str | None, limit: int, recipient: str | None = None) -> list[NoticeState]:
-    """The newest notices, newest first; of one alert or one recipient, or of all for None."""
+    """The newest notices, newest first; of one alert or one recipient, or of all to people and homes for None."""
     query = select(notice).order_by(notice.c.planned_at.desc(), notice.c.step.desc(), notice.c.key).limit(limit)
     if alert is not None:
         query = query.where(notice.c.alert == alert)
     if recipient is not None:
         query = query.where(notice.c.recipient == recipient)
+    else:
+        query = query.where(notice.c.channel != "webhook")
     return [state_of(row) for row in connection.execute(query).mappings()]
 
 
@@ -130,7 +135,7 @@ def open_calls(connection: Connection, since: int) -> list[NoticeState]:
 
 def told_since(connection: Connection, since: int) -> list[Notice]:
     """Messages to people that left the house since then, oldest first."""
-    left = (notice.c.sent_at != NEVER) & (notice.c.channel != "console")
+    left = (notice.c.sent_at != NEVER) & notice.c.channel.not_in(("console", "webhook"))
     query = select(notice).where(notice.c.planned_at >= since, left).order_by(notice.c.planned_at, notice.c.key)
     return [state_of(row).notice for row in connection.execute(query).mappings()]
 

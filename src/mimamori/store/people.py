@@ -16,12 +16,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from mimamori.model.readings import Rejected
 from mimamori.model.times import NEVER
 from mimamori.store import chain, tables
-from mimamori.store.records import Absence, Access, Device, Resident, Session, Staff
+from mimamori.store.records import Absence, Access, Device, Resident, Session, Staff, Webhook
 
 PAYLOAD = 4096
 """Bytes kept of a rejected message."""
 
 T = TypeVar("T")
+Entry = Staff | Resident | Device | Absence | Webhook
+"""What an administrator enters."""
 
 
 def put(connection: Connection, table: Table, values: dict[str, Any]) -> None:
@@ -54,13 +56,16 @@ def session_staff(connection: Connection, token_hash: str, now: int) -> Staff | 
     return people[0] if people else None
 
 
-def enter(connection: Connection, access: Access, records: Sequence[Staff | Resident | Device | Absence]) -> None:
+def enter(connection: Connection, access: Access, records: Sequence[Entry]) -> None:
     """Adds or overwrites the records and appends the line to the access log.
 
     A person who has left, or whose password is another now, is signed out everywhere.
     """
     chain.append(connection, tables.access, [asdict(access)])
-    kinds = {Staff: tables.staff, Resident: tables.resident, Device: tables.device, Absence: tables.absence}
+    kinds = {
+        Staff: tables.staff, Resident: tables.resident, Device: tables.device, Absence: tables.absence,
+        Webhook: tables.webhook,
+    }  # fmt: skip
     for record in records:
         if isinstance(record, Staff):
             before = rows_of(connection, tables.staff, Staff, tables.staff.c.id == record.id)

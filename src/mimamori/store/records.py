@@ -68,6 +68,22 @@ class Absence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """An address that is told of every change of an alert. secret: "whsec_" and base64, never shown again or logged.
+
+    detail: why it is not active, "" while it is or an administrator ended it.
+    """
+
+    id: str
+    url: str
+    secret: str
+    by: str
+    added: int
+    active: bool = True
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
     """Who looked at, or changed, what of whom. who: staff id. whose: household, "" for all. where: page or address."""
 

@@ -141,6 +141,17 @@ absence = Table(
     Column("note", Text, nullable=False),
 )  # fmt: skip
 
+webhook = Table(
+    "webhook", metadata,
+    Column("id", String, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("secret", String, nullable=False),
+    Column("by", String, nullable=False),
+    Column("added", BigInteger, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("detail", Text, nullable=False),
+)  # fmt: skip
+
 quarantine = Table(
     "quarantine", metadata,
     Column("id", Number, primary_key=True),

@@ -10,17 +10,18 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Protocol, get_args
+from urllib.parse import urlsplit
 
 from mimamori.model.homes import ID
 from mimamori.model.times import NEVER
-from mimamori.web.records import Absence, Access, Device, Resident, Role, Staff
+from mimamori.web.records import Absence, Access, Device, Resident, Role, Staff, Webhook
 
 LONGEST = {"name": 60, "code": 12, "area": 40, "room": 20, "risk": 40, "note": 500, "email": 120}
 AbsenceKind = Literal["hospital", "stay", "travel", "day-care", "other"]
 _E164 = re.compile(r"\+[1-9][0-9]{7,14}\Z")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+\Z")
 _CODE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)[:/]([A-Za-z0-9][A-Za-z0-9_.~-]{0,63})\Z")
-_SECRET = {"password_hash"}
+_SECRET = {"password_hash", "secret"}
 _PERSONAL = {"name", "phone", "email", "note", "risk", "area", "room"}  # that it changed is logged, not to what
 
 
@@ -35,7 +36,9 @@ class Registry(Protocol):
 
     async def absences(self) -> Sequence[Absence]: ...
 
-    async def enter(self, access: Access, *records: Staff | Resident | Device | Absence) -> None: ...
+    async def enter(self, access: Access, *records: Staff | Resident | Device | Absence | Webhook) -> None: ...
+
+    async def webhooks(self) -> Sequence[Webhook]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +174,30 @@ async def enter_absence(registry: Registry, absence: Absence, by: By) -> Absence
     line = _line(by, "absence", residents[absence.household].code, absence.household, before, absence)
     await registry.enter(line, absence)
     return absence
+
+
+async def add_webhook(registry: Registry, webhook: Webhook, by: By) -> Webhook:
+    """Register an address. Raises ValueError; an address is in use once at most."""
+    webhook = replace(webhook, url=webhook.url.strip(), by=by.who, added=by.at)
+    place = urlsplit(webhook.url)
+    if place.scheme not in {"http", "https"} or not place.hostname or len(webhook.url) > 500:
+        raise ValueError("https://… の形で500字まで / an address is https://host/path, at most 500 characters")
+    if place.username or place.password:
+        raise ValueError("アドレスに利用者名やパスワードは書けません / no user name or password in the address")
+    if any(w.active and w.url == webhook.url for w in await registry.webhooks()):
+        raise ValueError("このアドレスは登録済みです / this address is registered already")
+    await registry.enter(_line(by, "webhook", f"{webhook.id} to {place.hostname}", "", None, webhook), webhook)
+    return webhook
+
+
+async def end_webhook(registry: Registry, id: str, by: By) -> Webhook:  # noqa: A002 - the word of the record
+    """Switch one off. Raises ValueError if it is not in use."""
+    found = next((w for w in await registry.webhooks() if w.id == id and w.active), None)
+    if found is None:
+        raise ValueError("使用中の通知先ではありません / no such webhook in use")
+    ended = replace(found, active=False)
+    await registry.enter(_line(by, "webhook", id, "", found, ended), ended)
+    return ended
 
 
 def _check_id(text: str, what: str) -> None:

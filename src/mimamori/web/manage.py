@@ -125,22 +125,22 @@ def site_of(request: Request) -> Site:
 async def put_resident(request: Request, caller: Caller, household: str, said: ResidentEntry) -> Resident:
     """Add or change a household's resident. Raises ValueError, as all of these."""
     made = Resident(household=household, **said.model_dump(exclude={"reason"}))
-    return await _entered(request, entries.enter_resident(web_of(request).records, made, _by(request, caller, said)))
+    return await entered(request, entries.enter_resident(web_of(request).records, made, by_of(request, caller, said)))
 
 
 async def claim_device(request: Request, caller: Caller, said: DeviceEntry) -> Device:
     """Claim a device by its code, perhaps in place of another."""
     profiles = {p.name for p in site_of(request).profiles}
-    return await _entered(request, entries.add_device(
-        web_of(request).records, profiles, said.household, said.code, _by(request, caller, said),
+    return await entered(request, entries.add_device(
+        web_of(request).records, profiles, said.household, said.code, by_of(request, caller, said),
         instead_of=said.instead_of,
     ))  # fmt: skip
 
 
 async def retire_device(request: Request, caller: Caller, household: str, device: str, said: Because) -> Device:
     """Take a device out of use."""
-    by = _by(request, caller, said)
-    return await _entered(request, entries.retire_device(web_of(request).records, household, device, by))
+    by = by_of(request, caller, said)
+    return await entered(request, entries.retire_device(web_of(request).records, household, device, by))
 
 
 async def put_staff(request: Request, caller: Caller, who: str, said: StaffEntry) -> Staff:
@@ -153,7 +153,7 @@ async def put_staff(request: Request, caller: Caller, who: str, said: StaffEntry
         id=who, name=said.name, role=said.role, phone=said.phone, email=said.email, active=said.active,
         password_hash=hashed,
     )  # fmt: skip
-    return await _entered(request, entries.enter_staff(web_of(request).records, made, _by(request, caller, said)))
+    return await entered(request, entries.enter_staff(web_of(request).records, made, by_of(request, caller, said)))
 
 
 async def put_absence(request: Request, caller: Caller, said: AbsenceEntry) -> Absence:
@@ -162,7 +162,7 @@ async def put_absence(request: Request, caller: Caller, said: AbsenceEntry) -> A
         id=secrets.token_hex(8), household=said.household, kind=said.kind, note=said.note,
         start=parse_instant(said.start), end=parse_instant(said.end) if said.end else NEVER,
     )  # fmt: skip
-    return await _entered(request, entries.enter_absence(web_of(request).records, made, _by(request, caller, said)))
+    return await entered(request, entries.enter_absence(web_of(request).records, made, by_of(request, caller, said)))
 
 
 async def end_absence(request: Request, caller: Caller, absence: str, said: Because) -> Absence:
@@ -172,10 +172,10 @@ async def end_absence(request: Request, caller: Caller, absence: str, said: Beca
     if found is None or (found.end != NEVER and found.end <= now):
         raise ValueError("続いている不在はありません / no such absence goes on")
     back = replace(found, end=max(now, found.start + 1))
-    return await _entered(request, entries.enter_absence(records, back, _by(request, caller, said)))
+    return await entered(request, entries.enter_absence(records, back, by_of(request, caller, said)))
 
 
-async def _entered(request: Request, work: Awaitable[T]) -> T:
+async def entered(request: Request, work: Awaitable[T]) -> T:
     """Tells the running service that there is something new."""
     made = await work
     web_of(request).desk.entered.set()
@@ -188,7 +188,8 @@ def moment(web: Web) -> int:
     return web.clock() if now == NEVER else now
 
 
-def _by(request: Request, caller: Caller, said: Because) -> entries.By:
+def by_of(request: Request, caller: Caller, said: Because) -> entries.By:
+    """Who enters it, and why."""
     return entries.By(who=caller.staff.id, reason=said.reason, where=caller.where, at=web_of(request).clock())
 
 
@@ -209,7 +210,8 @@ def absence_shape(absence: Absence, zone: str) -> AbsenceShape:
     )  # fmt: skip
 
 
-async def _plainly(work: Awaitable[T]) -> T:
+async def plainly(work: Awaitable[T]) -> T:
+    """What it makes; a refusal as the API tells it."""
     try:
         return await work
     except ValueError as mistake:
@@ -229,7 +231,7 @@ async def residents(request: Request) -> list[Resident]:
 @router.put("/residents/{household}")
 async def resident(request: Request, household: str, caller: Manager, said: ResidentEntry) -> Resident:
     """Add or change a household's resident."""
-    return await _plainly(put_resident(request, caller, household, said))
+    return await plainly(put_resident(request, caller, household, said))
 
 
 @router.get("/devices", dependencies=[Depends(_sees("devices"))])
@@ -241,13 +243,13 @@ async def devices(request: Request) -> list[Device]:
 @router.post("/devices")
 async def device(request: Request, caller: Manager, said: DeviceEntry) -> Device:
     """Claim a device for a household by the code on its label; refused while it is in use elsewhere."""
-    return await _plainly(claim_device(request, caller, said))
+    return await plainly(claim_device(request, caller, said))
 
 
 @router.post("/devices/{household}/{device}/retire")
 async def retire(request: Request, household: str, device: str, caller: Manager, said: Because) -> Device:
     """Take a device out of use: what it still sends is set aside, and its silence is no fault."""
-    return await _plainly(retire_device(request, caller, household, device, said))
+    return await plainly(retire_device(request, caller, household, device, said))
 
 
 @router.get("/staff", dependencies=[Depends(_sees("staff"))])
@@ -259,7 +261,7 @@ async def staff(request: Request) -> list[StaffShape]:
 @router.put("/staff/{who}")
 async def one_of_staff(request: Request, who: str, caller: Manager, said: StaffEntry) -> StaffShape:
     """Add or change one of the staff; a new password, or leaving, ends all their sessions."""
-    return staff_shape(await _plainly(put_staff(request, caller, who, said)))
+    return staff_shape(await plainly(put_staff(request, caller, who, said)))
 
 
 @router.get("/absences", dependencies=[Depends(_sees("absences"))])
@@ -271,13 +273,13 @@ async def absences(request: Request) -> list[AbsenceShape]:
 @router.post("/absences")
 async def absence(request: Request, caller: Manager, said: AbsenceEntry) -> AbsenceShape:
     """Declare an absence. Alerts of the household are raised as before."""
-    return absence_shape(await _plainly(put_absence(request, caller, said)), site_of(request).zone.name)
+    return absence_shape(await plainly(put_absence(request, caller, said)), site_of(request).zone.name)
 
 
 @router.post("/absences/{absence}/end")
 async def back(request: Request, absence: str, caller: Manager, said: Because) -> AbsenceShape:
     """The resident is back."""
-    return absence_shape(await _plainly(end_absence(request, caller, absence, said)), site_of(request).zone.name)
+    return absence_shape(await plainly(end_absence(request, caller, absence, said)), site_of(request).zone.name)
 
 
 @router.get("/roster", dependencies=[Depends(Gate("watch", "roster"))])

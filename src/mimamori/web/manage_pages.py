@@ -29,7 +29,7 @@ router = APIRouter(prefix="/admin", include_in_schema=False, default_response_cl
 _TABS = {
     "admin-residents": "residents", "admin-resident": "residents", "admin-devices": "devices",
     "admin-staff": "staff", "admin-person": "staff", "admin-roster": "roster", "admin-absences": "absences",
-    "admin-texts": "texts",
+    "admin-texts": "texts", "admin-webhooks": "webhooks",
 }  # fmt: skip
 SHOWN = 200  # rows of a list; the search finds the others
 _TOPIC = re.compile(r"mimamori/v1/([^/]+)/([^/]+)/")
@@ -39,17 +39,19 @@ def _sees(what: str) -> Any:
     return Depends(Gate("operate", what, "*"))
 
 
-def _shown(request: Request, name: str, caller: Caller, **values: Any) -> HTMLResponse:
+def shown(request: Request, name: str, caller: Caller, **values: Any) -> HTMLResponse:
+    """A page of the administration, under its tab."""
     told = say(drawing_of(request).lang, "act.done") if "done" in request.query_params else ""
     usual = {"here": "admin", "told": told, "wrong": "", "said": {}, "tab": _TABS[name]}
     return page(request, name, caller, **(usual | values))
 
 
-async def _form(request: Request) -> dict[str, str]:
+async def form_of(request: Request) -> dict[str, str]:
+    """What was written into a form."""
     return {name: str(value) for name, value in (await request.form()).items() if name != "csrf"}
 
 
-def _reason(request: Request, error: Exception) -> str:
+def refused(request: Request, error: Exception) -> str:
     """The words for a person, in their language: refusals hold Japanese and English with a slash between."""
     ja, slash, en = str(error).rpartition(" / ")
     return ja if slash and drawing_of(request).lang == "ja" else en
@@ -60,11 +62,11 @@ async def _do(request: Request, work: Awaitable[object], to: str) -> tuple[Respo
     try:
         await work
     except ValueError as refusal:
-        return None, _reason(request, refusal)
+        return None, refused(request, refusal)
     return RedirectResponse(f"{to}?done=1", 303), ""
 
 
-def _read(kind: type[BaseModel], said: Mapping[str, str], **more: Any) -> Any:
+def read_form(kind: type[BaseModel], said: Mapping[str, str], **more: Any) -> Any:
     """A form's fields as an entry. Raises HTTPException: our own forms are never so wrong."""
     try:
         return kind(**{k: v for k, v in said.items() if k in kind.model_fields} | more)
@@ -91,7 +93,7 @@ async def residents(request: Request, caller: Annotated[Caller, _sees("residents
     count: dict[str, int] = {}
     for d in await records.devices():
         count[d.household] = count.get(d.household, 0) + d.active
-    return _shown(request, "admin-residents", caller, rows=rows[:SHOWN], all=len(rows), find=find, count=count)
+    return shown(request, "admin-residents", caller, rows=rows[:SHOWN], all=len(rows), find=find, count=count)
 
 
 @router.get("/residents/{household}")
@@ -103,20 +105,20 @@ async def resident(
     if held is None and household != "new":
         raise HTTPException(404, "no such household")
     said = asdict(held) if held else {"watched": True}
-    return _shown(request, "admin-resident", caller, household=household, said=said)
+    return shown(request, "admin-resident", caller, household=household, said=said)
 
 
 @router.post("/residents/{household}")
 async def put_resident(request: Request, household: str, caller: Manager) -> Response:
     """Save it."""
-    said = await _form(request)
+    said = await form_of(request)
     who = said.get("household", "") if household == "new" else household
-    entry = _read(manage.ResidentEntry, said, watched="watched" in said)
+    entry = read_form(manage.ResidentEntry, said, watched="watched" in said)
     if household == "new" and any(r.household == who for r in await web_of(request).records.residents()):
         answer, wrong = None, say(drawing_of(request).lang, "admin.taken")
     else:
         answer, wrong = await _do(request, manage.put_resident(request, caller, who, entry), "/admin/residents")
-    return answer or _shown(
+    return answer or shown(
         request, "admin-resident", caller, status=422, household=household, wrong=wrong,
         said=said | {"watched": entry.watched},
     )  # fmt: skip
@@ -129,7 +131,7 @@ async def _devices(request: Request, caller: Caller, find: str = "", **more: Any
     rows = [(codes.get(d.household, ""), d) for d in _found(known, find, "household", "device", "profile")]
     strangers = _strangers(await records.quarantined(1000), known)
     profiles = sorted(p.name for p in site_of(request).profiles)
-    return _shown(
+    return shown(
         request, "admin-devices", caller, rows=rows[:SHOWN], all=len(rows), find=find, codes=codes,
         strangers=strangers, profiles=profiles, **more,
     )  # fmt: skip
@@ -156,8 +158,8 @@ async def devices(request: Request, caller: Annotated[Caller, _sees("devices")],
 @router.post("/devices")
 async def claim(request: Request, caller: Manager) -> Response:
     """Claim, or replace."""
-    said = await _form(request)
-    entry = _read(manage.DeviceEntry, said)
+    said = await form_of(request)
+    entry = read_form(manage.DeviceEntry, said)
     answer, wrong = await _do(request, manage.claim_device(request, caller, entry), "/admin/devices")
     return answer or await _devices(request, caller, status=422, wrong=wrong, said=said)
 
@@ -165,7 +167,7 @@ async def claim(request: Request, caller: Manager) -> Response:
 @router.post("/devices/{household}/{device}/retire")
 async def retire(request: Request, household: str, device: str, caller: Manager) -> Response:
     """Take one out of use."""
-    entry = _read(manage.Because, await _form(request))
+    entry = read_form(manage.Because, await form_of(request))
     answer, wrong = await _do(
         request, manage.retire_device(request, caller, household, device, entry), "/admin/devices"
     )
@@ -175,7 +177,7 @@ async def retire(request: Request, household: str, device: str, caller: Manager)
 @router.get("/staff")
 async def staff(request: Request, caller: Annotated[Caller, _sees("staff")]) -> Response:
     """The list of staff."""
-    return _shown(request, "admin-staff", caller, rows=await web_of(request).records.all_staff())
+    return shown(request, "admin-staff", caller, rows=await web_of(request).records.all_staff())
 
 
 @router.get("/staff/{who}")
@@ -185,20 +187,20 @@ async def person(request: Request, who: str, caller: Annotated[Caller, _sees("st
     if held is None and who != "new":
         raise HTTPException(404, "no such person")
     said = asdict(held) if held else {"active": True, "role": "nurse"}
-    return _shown(request, "admin-person", caller, who=who, said=said, roles=get_args(Role))
+    return shown(request, "admin-person", caller, who=who, said=said, roles=get_args(Role))
 
 
 @router.post("/staff/{who}")
 async def put_person(request: Request, who: str, caller: Manager) -> Response:
     """Save them."""
-    said = await _form(request)
-    entry = _read(manage.StaffEntry, said, active="active" in said)
+    said = await form_of(request)
+    entry = read_form(manage.StaffEntry, said, active="active" in said)
     person_id = said.get("id", "") if who == "new" else who
     if who == "new" and await web_of(request).records.staff(person_id):
         answer, wrong = None, say(drawing_of(request).lang, "admin.taken")
     else:
         answer, wrong = await _do(request, manage.put_staff(request, caller, person_id, entry), "/admin/staff")
-    return answer or _shown(
+    return answer or shown(
         request, "admin-person", caller, status=422, who=who, wrong=wrong, roles=get_args(Role),
         said=said | {"active": entry.active, "password_hash": ""},
     )  # fmt: skip
@@ -211,7 +213,7 @@ async def roster(request: Request, caller: Annotated[Caller, Depends(Gate("opera
     people = await web.records.all_staff()
     days = duty.next_days(plan, people, moment(web))
     names = {s.id: s.name for s in people}
-    return _shown(request, "admin-roster", caller, days=days, roles=plan.content.role, names=names)
+    return shown(request, "admin-roster", caller, days=days, roles=plan.content.role, names=names)
 
 
 async def _absences(request: Request, caller: Caller, **more: Any) -> Response:
@@ -220,7 +222,7 @@ async def _absences(request: Request, caller: Caller, **more: Any) -> Response:
     codes = {r.household: r.code for r in await web.records.residents()}
     rows = sorted(await web.records.absences(), key=lambda a: -a.start)
     going, over = ([a for a in rows if (a.end == NEVER or a.end > now) is on] for on in (True, False))
-    return _shown(
+    return shown(
         request, "admin-absences", caller, going=going, over=over[:50], codes=codes, kinds=get_args(AbsenceKind), **more
     )  # fmt: skip
 
@@ -234,7 +236,7 @@ async def absences(request: Request, caller: Annotated[Caller, _sees("absences")
 @router.post("/absences")
 async def put_absence(request: Request, caller: Manager) -> Response:
     """Declare one; the browser gives local times without an offset."""
-    said = await _form(request)
+    said = await form_of(request)
     zone = ZoneInfo(site_of(request).zone.name)
     try:
         start, end = (
@@ -243,7 +245,7 @@ async def put_absence(request: Request, caller: Manager) -> Response:
         )
     except ValueError:
         raise HTTPException(422, "a time of the form is not understood; reload the page") from None
-    entry = _read(manage.AbsenceEntry, said, start=start, end=end or None)
+    entry = read_form(manage.AbsenceEntry, said, start=start, end=end or None)
     answer, wrong = await _do(request, manage.put_absence(request, caller, entry), "/admin/absences")
     return answer or await _absences(request, caller, status=422, wrong=wrong, said=said)
 
@@ -251,7 +253,7 @@ async def put_absence(request: Request, caller: Manager) -> Response:
 @router.post("/absences/{absence}/end")
 async def end_absence(request: Request, absence: str, caller: Manager) -> Response:
     """They are back."""
-    entry = _read(manage.Because, await _form(request))
+    entry = read_form(manage.Because, await form_of(request))
     answer, wrong = await _do(request, manage.end_absence(request, caller, absence, entry), "/admin/absences")
     return answer or await _absences(request, caller, status=422, wrong=wrong)
 
@@ -261,4 +263,4 @@ async def texts(request: Request, caller: Annotated[Caller, Depends(Gate("operat
     """Every SMS as it would go out."""
     site = site_of(request)
     rows = duty.previews(site.alerts.texts, site.zone, moment(web_of(request)))
-    return _shown(request, "admin-texts", caller, rows=rows)
+    return shown(request, "admin-texts", caller, rows=rows)

@@ -11,9 +11,9 @@ from typing import Protocol
 from mimamori.model.alert import AlertEvent
 from mimamori.model.notice import NoticeState, Reach
 from mimamori.model.readings import Rejected
-from mimamori.store.records import Absence, Access, Device, Resident, Role, Session, Staff
+from mimamori.store.records import Absence, Access, Device, Resident, Role, Session, Staff, Webhook
 
-__all__ = ["Absence", "Access", "Device", "Records", "Resident", "Role", "Session", "Staff"]
+__all__ = ["Absence", "Access", "Device", "Records", "Resident", "Role", "Session", "Staff", "Webhook"]
 
 
 class Records(Protocol):
@@ -33,7 +33,11 @@ class Records(Protocol):
 
     async def alert_events(self, *, alert: str) -> Sequence[AlertEvent]: ...
 
-    async def notices(self, *, alert: str | None = None, limit: int = 200) -> Sequence[NoticeState]: ...
+    async def notices(
+        self, *, alert: str | None = None, recipient: str | None = None, limit: int = 200
+    ) -> Sequence[NoticeState]: ...
+
+    async def webhooks(self) -> Sequence[Webhook]: ...
 
     async def reaches(self) -> Sequence[Reach]: ...
 
@@ -49,4 +53,4 @@ class Records(Protocol):
 
     async def absences(self) -> Sequence[Absence]: ...
 
-    async def enter(self, access: Access, *records: Staff | Resident | Device | Absence) -> None: ...
+    async def enter(self, access: Access, *records: Staff | Resident | Device | Absence | Webhook) -> None: ...

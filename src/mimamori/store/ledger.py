@@ -146,6 +146,10 @@ class Ledger:
         """The newest first; to webhooks only where one is named as the recipient."""
         return await self._ask(lambda connection: outbox.newest(connection, alert, limit, recipient))
 
+    async def notices_between(self, start: int, end: int) -> list[NoticeState]:
+        """To people and homes, planned in [start, end), the newest first."""
+        return await self._ask(lambda connection: outbox.between(connection, start, end))
+
     async def report_notice(self, key: str, *, provider_id: str, status: Status, detail: str, now: int) -> str | None:
         """What the provider says of a notice, by key or by its own id (see delivery.report): the key, or None."""
         return await self._do(lambda connection: delivery.report(connection, key, provider_id, status, detail, now))

@@ -125,6 +125,13 @@ def newest(connection: Connection, alert: str | None, limit: int, recipient: str
     return [state_of(row) for row in connection.execute(query).mappings()]
 
 
+def between(connection: Connection, start: int, end: int) -> list[NoticeState]:
+    """Notices to people and homes that were planned in [start, end), newest first."""
+    query = select(notice).where(notice.c.planned_at >= start, notice.c.planned_at < end, notice.c.channel != "webhook")
+    query = query.order_by(notice.c.planned_at.desc(), notice.c.step.desc(), notice.c.key)
+    return [state_of(row) for row in connection.execute(query).mappings()]
+
+
 def open_calls(connection: Connection, since: int) -> list[NoticeState]:
     """Calls, questions and bundles about alerts that are not resolved, planned since then, oldest first."""
     live = notice.c.alert.in_(select(open_alert.c.alert))

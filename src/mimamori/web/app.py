@@ -25,7 +25,7 @@ import mimamori
 from mimamori.model.notice import NoticeState
 from mimamori.site import Site
 from mimamori.store.readings import ReadingStore
-from mimamori.web import api, chart_pages, figures, install, manage, manage_pages, pages, webhooks
+from mimamori.web import api, chart_pages, fhir, figures, install, manage, manage_pages, pages, webhooks
 from mimamori.web.desk import Change, Desk, queue_order, worst_first
 from mimamori.web.drawing import Drawing, cards, drawings, sounding
 from mimamori.web.guard import Caller, Gate, NotSignedIn, Refused, Web, web_of
@@ -89,6 +89,8 @@ def create_web(
     app.include_router(install.router)
     app.include_router(manage.router)
     app.include_router(manage_pages.router)
+    app.include_router(fhir.router)
+    app.add_exception_handler(fhir.Wrong, fhir.tell_wrong)
     app.include_router(webhooks.router)
     app.include_router(webhooks.pages)
     app.include_router(chart_pages.router)
@@ -159,7 +161,7 @@ async def _follow_outbox(desk: Desk, records: Records, live: Live) -> None:
 
 
 def _for_program(request: Request) -> bool:
-    return request.url.path.startswith("/api/")
+    return request.url.path.startswith(("/api/", "/fhir/"))
 
 
 async def _sign_in_first(request: Request, _: Exception) -> Response:

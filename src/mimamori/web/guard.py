@@ -87,13 +87,14 @@ def where_of(request: Request) -> str:
 class Gate:
     """A dependency of a route: `right` needed, `what` is seen or done, and `whose` it is.
 
-    whose: "*" for everybody's, "" for nobody's (no line in the log), or the name of the path parameter that holds the
-    household or the alert (whose id begins with the household).
+    whose: "*" for everybody's, "" for nobody's (no line in the log), or the name of the parameter, in the path or asked
+    for, that holds the household or the alert (whose id begins with the household); decode: where written otherwise.
     """
 
     right: Right
     what: str
     whose: str = ""
+    decode: Callable[[str], str] = str
 
     async def __call__(self, request: Request) -> Caller:
         """The caller. Raises NotSignedIn or Refused."""
@@ -103,7 +104,8 @@ class Gate:
         if not caller.may(self.right):
             raise Refused("refused.role")
         if self.whose:
-            whose = str(request.path_params.get(self.whose, "")).partition("/")[0][:64]
+            named = request.path_params.get(self.whose) or request.query_params.get(self.whose, "")
+            whose = self.decode(str(named)).partition("/")[0][:64]
             now = web_of(request).clock()
             line = Access(who=caller.staff.id, whose=whose, what=self.what, at=now, where=caller.where)
             await web_of(request).records.log_access(line)

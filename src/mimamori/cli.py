@@ -30,7 +30,7 @@ from mimamori.export import read_alerts
 from mimamori.figures import as_json, as_table, read_load
 from mimamori.grade import Wanted, grade
 from mimamori.importing import importing
-from mimamori.ingest import measure, told
+from mimamori.ingest import Load, measure, told
 from mimamori.model.times import NEVER, parse_duration, parse_instant
 from mimamori.on_duty import look_up, read_staff
 from mimamori.register import device, resident, user
@@ -354,13 +354,18 @@ def bench_engine(site: Path | None, sizes: str, replay_days: int, seed: int, jso
 @click.option("--seconds", default=30, show_default=True, type=click.IntRange(1, 86_400))
 @click.option("--households", default=100_000, show_default=True, type=click.IntRange(1, 1_000_000))
 @click.option("--influx-url", default="", help="Store in the database mimamori of this InfluxDB instead.")
-def bench_ingest(site: Path | None, rate: int, seconds: int, households: int, influx_url: str) -> None:
+@click.option("--whole", is_flag=True, help="The whole service: rules, ledger and console too, not its inlet alone.")
+@click.option("--away", default=0, type=click.IntRange(0, 3600), help="The collector is away for the last SECONDS.")
+@click.option("--kill", is_flag=True, help="With --away: and the broker is killed before it comes back.")
+def bench_ingest(site: Path | None, **asked: Any) -> None:
     """QoS 1 messages of bed sensors from a real mosquitto, as shipped, to the disk."""
+    load = Load(**asked)
+    if load.away and load.whole:
+        raise click.UsageError("--away is measured on the inlet alone; leave --whole out")
+    if load.kill and not load.away:
+        raise click.UsageError("--kill needs --away SECONDS: a broker that is killed forgets what it has not yet saved")
     with _plainly():
-        figures = asyncio.run(
-            measure(_load(site), rate=rate, seconds=seconds, households=households, influx_url=influx_url)
-        )
-        click.echo(told(figures))
+        click.echo(told(asyncio.run(measure(_load(site), load))))
 
 
 bench.add_command(bench_store)

@@ -1,7 +1,8 @@
 """`mimamori bench ingest`: messages a second from a real mosquitto to the disk, and what they cost.
 
-May import everything from site down. The service's inlet as it runs in the loop (take, decode, append, acknowledge),
-in this process; the broker and the load are processes of their own, and their processor time is told apart.
+May import everything from app down. Either the service's inlet alone (take, decode, append, acknowledge), or the whole
+service with its rules, ledger and console, in this process; the broker and the load are processes of their own, and
+their processor time is told apart.
 """
 
 from __future__ import annotations
@@ -10,41 +11,68 @@ import asyncio
 import json
 import os
 import resource
-import shutil
-import socket
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
+from mimamori.app import serve
+from mimamori.loop import Loop
+from mimamori.metered import Metered, instants
 from mimamori.model.homes import Homes
 from mimamori.model.times import SECOND
+from mimamori.mosquitto import Mosquitto, free_port
+from mimamori.rules.engine import Engine
 from mimamori.sensors.collector import Collector
 from mimamori.sensors.decode import Decoder
+from mimamori.settings import Settings
 from mimamori.site import Site
-from mimamori.store.embedded import EmbeddedReadings
+from mimamori.store.embedded import FILE, EmbeddedReadings
 from mimamori.store.influx import InfluxReadings
 from mimamori.store.influxql import Server
+from mimamori.store.ledger import Ledger
 from mimamori.store.readings import ReadingStore
 from mimamori.stream.clock import Clock, stopwatch
 
 WAIT_S = 0.05  # as the loop waits
-DRAIN_S = 60.0  # after the load has ended
+DRAIN_S = 60.0  # without a message, after the load has ended, until what is missing is called left over
+SAVED_S = (
+    5.0  # after which a killed broker has saved what it had acknowledged: two saves, one of which may take a while
+)
+CLIENT = "mimamori-collector"
+METRICS = 4  # readings a message of the load
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What is asked of it. away: seconds the collector is gone, up to the load's end; kill: and the broker dies then.
+
+    whole: the whole service; else its inlet alone.
+    """
+
+    rate: int
+    seconds: int
+    households: int
+    influx_url: str = ""
+    whole: bool = False
+    away: int = 0
+    kill: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ingest:
     """What was measured. cores: processor seconds a second of load. *_ms: stamp at the device to return from the disk.
 
-    left_over: messages not stored `drained_s` after the load ended. memory_mb: largest resident size of this process.
-    waiting: readings durable, but not yet in their final place when it ended.
+    acknowledged: messages the broker has acknowledged to the devices. left_over: of them not stored in the end, though
+    `drained_s` was waited after the load had ended. redelivered: of them stored twice, until they are sealed. waiting:
+    readings durable, but not in their final place when all were stored. sent_on_s: then until InfluxDB had them.
+    memory_mb, by_minute: resident size of this process at the end, and each minute. ticks: of the whole service.
     """
 
     messages: int
     seconds: float
-    stored: int
+    acknowledged: int
     a_second: float
     p50_ms: float
     p99_ms: float
@@ -52,120 +80,183 @@ class Ingest:
     broker_cores: float
     load_cores: float
     left_over: int
+    redelivered: int
     drained_s: float
-    memory_mb: float
-    memory_mb_half_way: float
     waiting: int
+    sent_on_s: float
+    memory_mb: float
+    by_minute: list[float] = field(default_factory=list)
+    broker_memory_mb: float
+    ticks: int = 0
 
 
-async def measure(
-    site: Site, *, rate: int, seconds: int, households: int, influx_url: str = "", folder: Path | None = None
-) -> dict[str, float]:
+async def measure(site: Site, load: Load, folder: Path | None = None) -> Ingest:
     """The figures of one run. Raises OSError if mosquitto is not installed or a port cannot be had."""
-    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-    if program is None:
-        raise FileNotFoundError("mosquitto is not installed; install it with your system's package manager")
     with tempfile.TemporaryDirectory(prefix="mimamori-ingest-", dir=folder) as name:
-        port = _free_port()
-        conf = _configured(site, Path(name), port)
-        broker = await asyncio.create_subprocess_exec(program, "-c", str(conf), stderr=asyncio.subprocess.DEVNULL)
+        broker = Mosquitto(site, Path(name))
+        await broker.start()
         try:
-            return asdict(await _run(site, Path(name), port, broker.pid, rate, seconds, households, influx_url))
+            run = _whole if load.whole else _inlet
+            return await run(site, load, Path(name), broker)
         finally:
-            broker.terminate()
-            await broker.wait()
+            await broker.stop()
 
 
-async def _run(  # noqa: PLR0917 - straight on from `measure`
-    site: Site, folder: Path, port: int, broker: int, rate: int, seconds: int, households: int, influx_url: str
-) -> Ingest:
+async def _inlet(site: Site, load: Load, folder: Path, broker: Mosquitto) -> Ingest:
     homes, clock = Homes(), Clock()
-    for i in range(households):
-        homes.add_device(f"H{i:06}", "bed1", "bed-sensor")
-    store = await _open(site, folder, homes, influx_url)
+    _register(homes, load)
+    store = await _open(site, load, folder / "readings", homes)
+    metered = Metered(store, clock.now)
     decoder = Decoder(homes, site.metrics, site.profiles)
-    collector = Collector(url=f"mqtt://127.0.0.1:{port}", client_id="mimamori-collector", clock=clock.now)
-    late: list[np.ndarray] = []
-    async with collector:
-        if not await collector.wait_connected(30):
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(store.close)
+        inlet = _Inlet(metered, decoder, broker.url, clock)
+        await inlet.come()
+        stack.push_async_callback(inlet.go)
+        return await _drive(load, broker, metered, inlet, folder)
+
+
+class _Inlet:
+    """The collector and what the loop does with its messages; it can go and come again."""
+
+    def __init__(self, store: Metered, decoder: Decoder, url: str, clock: Clock) -> None:
+        self._store, self._decoder, self._url, self._clock = store, decoder, url, clock
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def come(self) -> None:
+        """Returns when connected; takes in until `go`. Raises OSError if the broker does not answer."""
+        self._stop.clear()
+        connected = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._take_in(connected))
+        if not await connected:
             raise OSError("mosquitto did not answer within 30 s")
-        load = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "mimamori.simulator.blast", *map(str, (port, rate, seconds, households)),
-            stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        ended = asyncio.create_task(load.communicate())
-        begun, own, theirs = stopwatch(), _own_cpu(), _cpu_of(broker)
-        messages, took, drained, half = rate * seconds, 0.0, 0.0, 0.0
-        stored = 0
-        while stored < messages:
-            await collector.wait(WAIT_S)
-            delivery = collector.take()
-            if len(delivery):
-                decoded = decoder.decode(delivery.messages, clock.now())
-                await store.append(decoded.batch)
-                collector.done(delivery)
-                stored += len(delivery)
-                late.append((clock.now() - decoded.batch.taken) // (SECOND // 1000))
-            passed = (stopwatch() - begun) / SECOND
-            half = half or (_memory() if passed > seconds / 2 else 0.0)
-            if ended.done() and not took:
-                took = passed
-            if took and passed - took > DRAIN_S:
-                break
-            drained = passed - took if took else 0.0
-        took = took or (stopwatch() - begun) / SECOND
-        service, brokers = _own_cpu() - own, _cpu_of(broker) - theirs
-        await ended
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    waiting = store.counts.waiting
-    await store.close()
-    lag = np.concatenate(late) if late else np.zeros(1)
+
+    async def go(self) -> None:
+        """As a service that is stopped."""
+        self._stop.set()
+        if self._task is not None:
+            await self._task
+            self._task = None
+
+    async def _take_in(self, connected: asyncio.Future[bool]) -> None:
+        async with Collector(url=self._url, client_id=CLIENT, clock=self._clock.now) as collector:
+            connected.set_result(await collector.wait_connected(30))
+            while not self._stop.is_set():
+                await collector.wait(WAIT_S)
+                delivery = collector.take()
+                if len(delivery):
+                    await self._store.append(self._decoder.decode(delivery.messages, self._clock.now()).batch)
+                    collector.done(delivery)
+
+
+async def _whole(site: Site, load: Load, folder: Path, broker: Mosquitto) -> Ingest:
+    settings = Settings(data=folder, broker=broker.url, port=free_port(), influx_url=load.influx_url)
+    stop, clock, found = asyncio.Event(), Clock(), list[Ingest]()
+
+    async def prepare(_ledger: Ledger, homes: Homes, _engine: Engine, _clock: Clock) -> None:
+        _register(homes, load)
+
+    async def with_loop(loop: Loop) -> None:
+        metered = Metered(loop.readings, clock.now)
+        loop.readings = metered
+        try:
+            if not await loop.collector.wait_connected(30):
+                raise OSError("mosquitto did not answer within 30 s")
+            ticks = loop.counts["ticks"]
+            figures = await _drive(load, broker, metered, None, folder)
+            found.append(replace(figures, ticks=loop.counts["ticks"] - ticks))
+        finally:
+            stop.set()
+
+    await serve(site, settings, clock=clock, stop=stop, prepare=prepare, with_loop=with_loop)
+    return found[0]
+
+
+async def _drive(load: Load, broker: Mosquitto, store: Metered, inlet: _Inlet | None, folder: Path) -> Ingest:
+    """The load, the outage asked for, and the count. Works beside whatever takes the messages in."""
+    begun, own, others, brokers = stopwatch(), _cpu(resource.RUSAGE_SELF), _cpu(resource.RUSAGE_CHILDREN), broker.cpu()
+    minutes: list[float] = []
+    watching = asyncio.create_task(_watch(minutes))
+    words = (broker.port, load.rate, load.seconds, load.households)
+    blast = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "mimamori.simulator.blast", *map(str, words), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        if inlet is not None and load.away:
+            await asyncio.sleep(max(0, load.seconds - load.away))
+            await inlet.go()
+        sent = json.loads((await blast.communicate())[0])
+        took, loads = (stopwatch() - begun) / SECOND, _cpu(resource.RUSAGE_CHILDREN) - others
+        if inlet is not None and load.away:
+            if load.kill:
+                await asyncio.sleep(SAVED_S)
+                await broker.stop(kill=True)
+                await broker.start()
+            await inlet.come()
+        drained = await _drained(store, METRICS * sent["acknowledged"])
+        service, brokers = _cpu(resource.RUSAGE_SELF) - own, broker.cpu() - brokers
+        memory, waiting, ended = _memory(), store.counts.waiting, stopwatch()
+        if isinstance(store.inner, InfluxReadings):
+            await store.inner.flush()
+        sent_on = (stopwatch() - ended) / SECOND
+    finally:
+        watching.cancel()
+    stored, redelivered = await _stored(load, folder)
     return Ingest(
-        messages=messages, seconds=round(took, 1), stored=stored, a_second=round(stored / took),
-        left_over=messages - stored,
-        p50_ms=float(np.percentile(lag, 50)), p99_ms=float(np.percentile(lag, 99)),
+        messages=load.rate * load.seconds, seconds=round(took, 1), acknowledged=sent["acknowledged"],
+        a_second=round(sent["sent"] / sent["seconds"]), p50_ms=store.late_ms(0.5), p99_ms=store.late_ms(0.99),
         service_cores=round(service / took, 3), broker_cores=round(brokers / took, 3),
-        load_cores=round((children.ru_utime + children.ru_stime) / took, 3), drained_s=round(drained, 1),
-        memory_mb=_memory(), memory_mb_half_way=half, waiting=waiting,
+        load_cores=round(loads / took, 3), left_over=sent["acknowledged"] - stored, redelivered=redelivered,
+        drained_s=round(drained, 1), waiting=waiting, sent_on_s=round(sent_on, 1), memory_mb=memory,
+        by_minute=minutes, broker_memory_mb=broker.peak_mb(),
     )  # fmt: skip
 
 
-async def _open(site: Site, folder: Path, homes: Homes, influx_url: str) -> ReadingStore:
-    if influx_url:
-        server = Server(url=influx_url, bucket="mimamori")
-        return await InfluxReadings.open(folder / "readings", server, homes=homes, metrics=site.metrics)
-    return await EmbeddedReadings.open(folder / "readings", homes=homes, metrics=site.metrics)
+async def _drained(store: Metered, owed: int) -> float:
+    """Seconds until so many readings came, or none did for DRAIN_S."""
+    begun = newest = stopwatch()
+    before = store.rows
+    while store.rows < owed and stopwatch() - newest < DRAIN_S * SECOND:
+        await asyncio.sleep(WAIT_S)
+        if store.rows > before:
+            before, newest = store.rows, stopwatch()
+    return (stopwatch() - begun) / SECOND
 
 
-def _configured(site: Site, folder: Path, port: int) -> Path:
-    """The site's mosquitto.conf on this port, with its data in this folder."""
-    shipped = (site.folder / "sensors" / "mosquitto.conf").read_text(encoding="utf-8")
-    conf = folder / "mosquitto.conf"
-    conf.write_text(
-        shipped.replace("listener 1883", f"listener {port}").replace("/var/lib/mosquitto/", f"{folder}/")
-        + ("user root\n" if os.geteuid() == 0 else "")
-    )
-    return conf
+async def _stored(load: Load, folder: Path) -> tuple[int, int]:
+    """(different messages, repeated ones) that the store holds: each has one heart rate."""
+    if not load.influx_url:
+        return await asyncio.to_thread(instants, folder / "readings" / FILE, "heart_rate")
+    server = Server(url=load.influx_url, bucket="mimamori")
+    try:
+        tables = (await server.ask("SELECT count(heart_rate) FROM readings"))[0]
+    finally:
+        await server.close()
+    return (int(tables[0][2][0][1]) if tables else 0), 0
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+async def _watch(minutes: list[float]) -> None:
+    while True:
+        await asyncio.sleep(60)
+        minutes.append(_memory())
 
 
-def _own_cpu() -> float:
-    own = resource.getrusage(resource.RUSAGE_SELF)
-    return own.ru_utime + own.ru_stime
+def _register(homes: Homes, load: Load) -> None:
+    for i in range(load.households):
+        homes.add_device(f"H{i:06}", "bed1", "bed-sensor")
 
 
-def _cpu_of(pid: int) -> float:
-    """Processor seconds of another process, as Linux tells them; 0 elsewhere."""
-    stat = Path(f"/proc/{pid}/stat")
-    if not stat.exists():
-        return 0.0
-    words = stat.read_text().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+async def _open(site: Site, load: Load, folder: Path, homes: Homes) -> ReadingStore:
+    if load.influx_url:
+        server = Server(url=load.influx_url, bucket="mimamori")
+        return await InfluxReadings.open(folder, server, homes=homes, metrics=site.metrics)
+    return await EmbeddedReadings.open(folder, homes=homes, metrics=site.metrics)
+
+
+def _cpu(whose: int) -> float:
+    used = resource.getrusage(whose)
+    return used.ru_utime + used.ru_stime
 
 
 def _memory() -> float:
@@ -176,6 +267,6 @@ def _memory() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1)
 
 
-def told(figures: dict[str, float]) -> str:
+def told(figures: Ingest) -> str:
     """As JSON, one figure a line."""
-    return json.dumps(figures, indent=1)
+    return json.dumps(asdict(figures), indent=1)

@@ -19,6 +19,7 @@ from mimamori.model.metrics import Metric, Metrics
 from mimamori.model.readings import LATE, ReadingBatch, concat, reading_batch
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND
 from mimamori.sensors.decode import Decoder, Message
+from mimamori.store import tail
 from mimamori.store.embedded import EmbeddedReadings
 from mimamori.store.figures import cells_of, pack_cells
 from mimamori.store.influx import InfluxReadings
@@ -352,6 +353,21 @@ class TestEmbedded(Conformance):
             assert again._reader().execute("SELECT count(*) FROM chunk WHERE hours = 1").fetchone() == (0,)
         finally:
             await again.close()
+
+    async def test_the_index_of_the_newest_rows_finds_each_households_in_order(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tail, "BLOCK", 64)
+        rows, made = tail.Tail(16), []
+        rng = np.random.default_rng(17)
+        for n in (1, 63, 64, 65, 300, 0, 7):
+            made.append(random_batch(rng, world.homes, world.metrics, n, T0))
+            rows.add(made[-1])
+        told = concat(made)
+        for home in range(len(world.homes)):
+            mine, wanted = rows.of(home), told.take(told.home == home)
+            assert mine.value.tobytes() == wanted.value.tobytes()
+            assert mine.taken.tolist() == wanted.taken.tolist()
 
     async def test_a_folder_in_use_is_refused_with_its_name(self, world: World, tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=r"readings: another process has this store open"):

@@ -33,7 +33,7 @@ from mimamori.store.tail import Tail, tail_of
 STAGE_AT = 2_000_000
 """Readings in memory before they are staged: 62 MB, 25 s of 100,000 households, some milliseconds to search."""
 RUNS = 24
-ROWS_A_BUCKET = 65_536
+ROWS_A_BUCKET = 16_384
 """A bucket with so many runs or staged readings is merged into chunks: what a query may have to unpack in passing."""
 SETTLES_AFTER, SPREAD = 2, 16
 """Hours after its end at which a day is packed as a whole, and over which the households are spread."""

@@ -88,8 +88,9 @@ class History:
         rows = concat((*staged_of(self.connection, self.home, self.keys.device_home), *self.newest))
         hour = rows.taken // HOUR
         near = (hour >= start // HOUR) & (hour <= (end - 1) // HOUR) & (rows.taken >= self.raw_before)
-        rows, hour = rows.take(near), hour[near]
-        return {int(h): rows.take(np.flatnonzero(hour == h)) for h in np.unique(hour)}
+        order = np.flatnonzero(near)[hour[near].argsort(kind="stable")]
+        rows, hour = rows.take(order), hour[order]
+        return {int(hour[part.start]): rows.take(part) for part in slices_of(starts_of(hour), len(hour))}
 
 
 def _taken_out(loose: dict[int, ReadingBatch], hours: range) -> list[ReadingBatch]:

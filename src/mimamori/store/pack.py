@@ -224,8 +224,10 @@ def unpack(body: bytes, device_home: NDArray[np.int32]) -> ReadingBatch:
     return unpack_runs(body).rows(device_home)
 
 
-def unpack_runs(body: bytes, wanted: frozenset[int] | None = None) -> Runs:
+def unpack_runs(body: bytes, wanted: frozenset[int] | None = None, devices: Ints | None = None) -> Runs:
     """The runs that `pack` was given; with `wanted` metric keys, those from the first to the last wanted one only.
+
+    devices: keys, likewise.
 
     Raises ValueError for a format of a newer version, zlib.error for damaged bytes.
     """
@@ -239,8 +241,10 @@ def unpack_runs(body: bytes, wanted: frozenset[int] | None = None) -> Runs:
     counts, mode = column.ints(runs), column.ints(runs)
     ends = counts.cumsum()
     near, part = ALL, ALL
-    if wanted is not None:
-        hits = np.flatnonzero(np.isin(metric, list(wanted)))
+    if wanted is not None or devices is not None:
+        of_metric = True if wanted is None else np.isin(metric, list(wanted))
+        of_device = True if devices is None else np.isin(device, devices)
+        hits = np.flatnonzero(of_metric & of_device)
         near = slice(int(hits[0]), int(hits[-1]) + 1) if len(hits) else slice(0, 0)
         part = slice(int(ends[near][0] - counts[near][0]), int(ends[near][-1])) if len(hits) else slice(0, 0)
         device, metric, counts, mode = device[near], metric[near], counts[near], mode[near]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import HOUR, SECOND
-from mimamori.store.pack import unpack
+from mimamori.store.pack import unpack, unpack_runs
 from mimamori.store.readings import StoreError
 
 BUCKET = 16
@@ -101,9 +101,9 @@ def staged_of(connection: sqlite3.Connection, home: int, device_home: NDArray[np
         "SELECT body FROM staged WHERE id BETWEEN ? AND ? ORDER BY id",
         (bucket << RUN_BITS, (bucket + 1 << RUN_BITS) - 1),
     )
-    parts = []
+    devices, parts = np.flatnonzero(device_home == home), []
     for (body,) in found:
-        rows = unpack(body, device_home)
+        rows = unpack_runs(body, devices=devices).rows(device_home)
         parts.append(rows.take(np.flatnonzero(rows.home == home)))
     return parts
 

@@ -1,0 +1,110 @@
+"""What passes through a reading store, for a benchmark: how late it came to the disk, and what lies there in the end.
+
+May import the stores. Adds no work to the store but a histogram.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimamori.model.readings import ReadingBatch
+from mimamori.model.times import SECOND
+from mimamori.store.keys import Keys
+from mimamori.store.pack import unpack, unpack_log
+from mimamori.store.readings import ReadingStore, Rollup, Series, StoreCounts
+from mimamori.store.segments import connect
+
+LATEST = 60_000  # ms; what was later counts as this
+
+
+class Metered:
+    """A `ReadingStore` in front of another. clock: ns UTC, the one that the devices' stamps go by."""
+
+    def __init__(self, inner: ReadingStore, clock: Callable[[], int]) -> None:
+        self.inner, self._clock = inner, clock
+        self.rows = 0
+        self._late: NDArray[np.int64] = np.zeros(LATEST + 1, np.int64)  # readings by ms
+
+    async def append(self, batch: ReadingBatch) -> None:
+        """Notes how long it was from the stamp to the return of the inner store."""
+        await self.inner.append(batch)
+        late = (self._clock() - batch.taken) // (SECOND // 1000)
+        self._late += np.bincount(np.clip(late, 0, LATEST), minlength=LATEST + 1)
+        self.rows += len(batch)
+
+    def late_ms(self, share: float) -> float:
+        """Ms within which this share of the readings was on the disk; NaN if none came."""
+        total = np.cumsum(self._late)
+        return float(np.searchsorted(total, share * total[-1])) if total[-1] else float("nan")
+
+    @property
+    def counts(self) -> StoreCounts:
+        """The inner store's."""
+        return self.inner.counts
+
+    @property
+    def trouble(self) -> str:
+        """The inner store's."""
+        return self.inner.trouble
+
+    async def scan(self, household: str, start: int, end: int, metrics: Sequence[str] | None = None) -> list[Series]:
+        """The inner store's."""
+        return await self.inner.scan(household, start, end, metrics)
+
+    async def minutes(self, household: str, metric: str, start: int, end: int) -> Rollup:
+        """The inner store's."""
+        return await self.inner.minutes(household, metric, start, end)
+
+    async def rollup(self, household: str, metric: str, start: int, end: int, *, step: int, offset: int = 0) -> Rollup:
+        """The inner store's."""
+        return await self.inner.rollup(household, metric, start, end, step=step, offset=offset)
+
+    def scan_all(self, start: int, end: int) -> AsyncIterator[ReadingBatch]:
+        """The inner store's."""
+        return self.inner.scan_all(start, end)
+
+    async def prune(self, *, raw_before: int, figures_before: int) -> None:
+        """The inner store's."""
+        await self.inner.prune(raw_before=raw_before, figures_before=figures_before)
+
+    async def backup(self, folder: Path) -> None:
+        """The inner store's."""
+        await self.inner.backup(folder)
+
+    async def close(self) -> None:
+        """The inner store's."""
+        await self.inner.close()
+
+
+def instants(path: Path, metric: str) -> tuple[int, int]:
+    """(different readings of a metric in an embedded store's file, rows that repeat one of them), wherever they lie.
+
+    Rows that repeat are redeliveries that were not yet sealed.
+    """
+    connection = connect(path)
+    try:
+        keys = Keys(connection)
+        wanted, home = keys.metric(metric), keys.device_home
+        found: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+        for (body,) in connection.execute("SELECT body FROM log"):
+            rows = unpack_log(body, home)
+            found.append(_keys_of(rows.device[rows.metric == wanted], rows.taken[rows.metric == wanted]))
+        for table in ("staged", "chunk"):
+            for (body,) in connection.execute(f"SELECT body FROM {table} WHERE body IS NOT NULL"):
+                rows = unpack(body, home)
+                found.append(_keys_of(rows.device[rows.metric == wanted], rows.taken[rows.metric == wanted]))
+    finally:
+        connection.close()
+    told = np.concatenate(found)
+    different = len(np.unique(told))
+    return different, len(told) - different
+
+
+def _keys_of(device: NDArray[np.int32], taken: NDArray[np.int64]) -> NDArray[np.int64]:
+    """One number a device and millisecond; 2^24 devices and nine years apart are enough for a load."""
+    key: NDArray[np.int64] = device.astype(np.int64) << 39 | taken // (SECOND // 1000) % (1 << 39)
+    return key

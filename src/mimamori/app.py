@@ -28,7 +28,7 @@ from mimamori.duties import Duties, persons
 from mimamori.keep_up import keep_up
 from mimamori.loop import ROWS, Loop, take_rows
 from mimamori.model.homes import Homes
-from mimamori.model.times import DAY, HOUR, NEVER
+from mimamori.model.times import DAY, NEVER
 from mimamori.notify.outbox import Outbox
 from mimamori.retention import Kept, look_after
 from mimamori.rules.engine import FORMAT, Engine
@@ -50,7 +50,6 @@ from mimamori.web.phone import Phone
 from mimamori.web.sign_in import WebSettings
 
 log = logging.getLogger(__name__)
-CATCH_UP = 2 * HOUR  # readings stored before the last snapshot may still be in an unsealed log: look this far back
 HISTORY = 2000
 
 Prepare = Callable[[Ledger, Homes, Engine, Clock], Awaitable[None]]
@@ -238,10 +237,8 @@ async def _restore(
         log.warning("snapshot not used: %s", error)
         return False
     try:
-        async for batch in readings.scan_all(at - CATCH_UP, now + 1):
-            fresh = batch.take(batch.got > at)
-            if len(fresh):
-                engine.step(fresh, int(fresh.got[-1]))
+        async for batch in readings.scan_all(at + 1, now + 1):
+            engine.step(batch, int(batch.got[-1]))
     except StoreError as error:  # a server that is away must not keep the watch from starting
         log.warning("the readings since the last snapshot are not caught up with: %s", error)
     engine.resume(now)

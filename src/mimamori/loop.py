@@ -22,7 +22,7 @@ from mimamori.alerts.follow import Ways, follow
 from mimamori.alerts.group import History, remember
 from mimamori.alerts.hooks import webhook_notices
 from mimamori.alerts.plan import Person, plan
-from mimamori.board import make_tiles
+from mimamori.board import Wall
 from mimamori.duties import Duties
 from mimamori.model.alert import AlertEvent
 from mimamori.model.commands import CommandError
@@ -47,7 +47,9 @@ log = logging.getLogger(__name__)
 WAIT_S = 0.05  # wall seconds the loop waits for messages before it looks at the time again
 TICK = SECOND
 VIEW_S = 0.25  # wall seconds between views for the consoles
+VIEWED_A_SECOND = 100_000  # households: views of more than some ten thousand come less often
 MARK_EVERY_S = 30.0  # wall seconds between engine snapshots
+MARK_SHARE = 200  # and so many times what the last one took, since nothing is read meanwhile
 GAP = 60 * SECOND  # a longer time between two ticks is time in which nobody watched: a set clock, a sleeping machine
 SHOWN_RESOLVED = 50
 
@@ -81,21 +83,23 @@ class Loop:
     _events: list[AlertEvent] = field(default_factory=list)
     _ticked: int = NEVER
     _viewed: float = 0.0
-    _marked: float = 0.0
+    _mark_due: float = 0.0
+    _wall: Wall = field(default_factory=Wall)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Tick until `stop` is set; then leave a snapshot behind."""
         wall = asyncio.get_running_loop().time
         self._events += self.missed
-        self._marked = wall() - MARK_EVERY_S  # the first tick leaves one: a service that keeps dying still gets on
+        self._mark_due = wall()  # the first tick leaves one: a service that keeps dying still gets on
         while not stop.is_set():
             await self._take_in()
             now = self.clock.now()
             if now - self._ticked >= TICK or (now > self._ticked and not self.desk.commands.empty()):
-                marks = wall() - self._marked >= MARK_EVERY_S
+                begun, marks = wall(), wall() >= self._mark_due
                 await self._tick(now, marks=marks)
-                self._marked = wall() if marks else self._marked
-            if wall() - self._viewed >= VIEW_S:
+                if marks:
+                    self._mark_due = wall() + max(MARK_EVERY_S, MARK_SHARE * (wall() - begun))
+            if wall() - self._viewed >= max(VIEW_S, len(self.homes) / VIEWED_A_SECOND):
                 self.show(now)
                 self._viewed = wall()
         await self._tick(max(self.clock.now(), self._ticked + MILLISECOND), marks=True)
@@ -252,7 +256,7 @@ class Loop:
         alerts = self.book.alerts()
         closed = [a for a in alerts if a.state == "resolved"][-SHOWN_RESOLVED:]
         live = [a for a in alerts if a.state != "resolved"]
-        tiles = make_tiles(self.engine, self.homes, self.site.metrics, self.residents, live, now)
+        tiles = self._wall.tiles(self.engine, self.homes, self.site.metrics, self.residents, live, now)
         self.counts["open_alerts"] = len(live)
         self.desk.publish(
             View(now=now, zone=self.site.zone.name, speed=self.clock.speed, tiles=tiles, alerts=(*live, *closed),

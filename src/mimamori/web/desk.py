@@ -156,7 +156,9 @@ class Desk:
         """Called by the loop after each tick. Wakes subscribers only if something that people see has changed."""
         self.ticks += 1
         seq = self.seq + 1
-        tiles = {t.household: _numbered(self._tiles.get(t.household), t, seq) for t in view.tiles}
+        tiles = self._tiles
+        if view.tiles is not self._view.tiles:
+            tiles = {t.household: _numbered(self._tiles.get(t.household), t, seq) for t in view.tiles}
         alerts = {a.id: _numbered(self._alerts.get(a.id), a, seq) for a in view.alerts}
         changed = (
             any(n == seq for n, _ in tiles.values())
@@ -226,6 +228,8 @@ T = TypeVar("T", Tile, Alert)
 
 
 def _numbered(before: tuple[int, T] | None, now: T, seq: int) -> tuple[int, T]:
+    if before and before[1] is now:
+        return before
     # repr as the second opinion: two NaN are the same to a reader
     if before and (before[1] == now or repr(before[1]) == repr(now)):
         return (before[0], now)

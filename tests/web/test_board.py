@@ -1,0 +1,89 @@
+"""The wall's tiles: making anew only what has changed tells the same as making them all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mimamori import board
+from mimamori.board import Wall
+from mimamori.model.alert import Alert
+from mimamori.model.homes import Homes
+from mimamori.model.readings import reading_batch
+from mimamori.model.times import MINUTE, SECOND, parse_instant
+from mimamori.rules.engine import Engine
+from mimamori.site import Site, load_site
+from mimamori.store.records import Resident
+from mimamori.web.desk import Tile
+
+T0 = parse_instant("2026-11-24T02:40:00+09:00")
+METRICS = ("heart_rate", "in_bed", "power", "motion", "door_open")
+HOMES = 40
+
+
+@pytest.fixture(scope="module")
+def site() -> Site:
+    return load_site(None)
+
+
+class House:
+    """An engine that random readings come to, and what else the tiles are made of."""
+
+    def __init__(self, site: Site) -> None:
+        self.site, self.homes, self.rng, self.now = site, Homes(), np.random.default_rng(1), T0
+        for i in range(HOMES):
+            self.homes.add_device(f"h{i}", "d")
+        self.engine = Engine(self.homes, site.rules, site.metrics, site.zone)
+        self.residents: dict[str, Resident] = {}
+        self.alerts: list[Alert] = []
+
+    def go_on(self, readings: int) -> None:
+        rows = []
+        for _ in range(readings):
+            home, name = int(self.rng.integers(HOMES)), METRICS[self.rng.integers(len(METRICS))]
+            value = float(self.rng.integers(2)) if name in {"in_bed", "motion", "door_open"} else 60.0
+            rows.append((home, home, self.site.metrics.index(name), value, self.now, self.now, 0))
+        self.now += 40 * SECOND
+        self.engine.step(reading_batch(rows), self.now)
+        entered = f"h{self.rng.integers(HOMES)}"
+        self.residents = self.residents | {
+            entered: Resident(household=entered, code=f"A-{self.now % 97}", watched=bool(self.rng.integers(4)))
+        }
+        alert = Alert(
+            id=f"{self.now}", household=f"h{self.rng.integers(HOMES)}", rule="r", device="", opened=self.now,
+            since=self.now, category="resident", priority="high", state="open", title_ja="", title_en="", why_ja="",
+            why_en="", evidence={},
+        )  # fmt: skip
+        self.alerts = [replace(a, state="resolved") if self.rng.random() < 0.2 else a for a in (*self.alerts, alert)]
+
+    def tiles(self, wall: Wall) -> tuple[Tile, ...]:
+        return wall.tiles(self.engine, self.homes, self.site.metrics, self.residents, self.alerts, self.now)
+
+
+def test_tiles_made_bit_by_bit_are_those_made_at_once(site: Site) -> None:
+    house, wall = House(site), Wall()
+    for _ in range(60):
+        house.go_on(readings=15)
+        assert repr(house.tiles(wall)) == repr(house.tiles(Wall()))  # repr: coverage is NaN
+    before = house.tiles(wall)
+    assert house.tiles(wall) is before
+    house.now += 20 * MINUTE  # nobody is known to be up any more
+    assert repr(house.tiles(wall)) == repr(house.tiles(Wall())) != repr(before)
+
+
+def test_where_more_changes_than_can_be_shown_states_come_first_and_values_in_turn(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board, "AT_ONCE", 7)
+    house, wall = House(site), Wall()
+    for _ in range(30):
+        house.go_on(readings=30)
+        shown, fresh = house.tiles(wall), house.tiles(Wall())
+        assert [(t.household, t.state, t.doing, t.priority) for t in shown] == [
+            (t.household, t.state, t.doing, t.priority) for t in fresh
+        ]
+    for _ in range(-(-HOMES // 7)):
+        shown = house.tiles(wall)
+    assert repr(shown) == repr(house.tiles(Wall()))

@@ -25,7 +25,7 @@ from mimamori.alerts.book import Book
 from mimamori.alerts.group import recall
 from mimamori.channels import addresses, answerable, phone, senders, ways, webhook_outbox
 from mimamori.duties import Duties, persons
-from mimamori.keep_up import keep_up
+from mimamori.keep_up import keep_up, place
 from mimamori.loop import ROWS, Loop, take_rows
 from mimamori.model.homes import Homes
 from mimamori.model.times import DAY, NEVER
@@ -97,7 +97,7 @@ async def serve(
             await prepare(ledger, homes, engine, clock)
             now = clock.now()
         residents = {r.household: r for r in await ledger.residents()}
-        places |= {r.household: r.code for r in residents.values()}
+        places |= place(homes, residents.values())
         homes_with_phone = {r.household: r.phone for r in residents.values() if r.phone and answerable(settings)}
         book = Book(site.rule_infos, site.alerts, places=places, askable=homes_with_phone)
         book.restore(await ledger.alert_events(since=NEVER if mark is None else now - 30 * DAY))

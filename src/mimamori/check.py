@@ -104,12 +104,14 @@ def _readings(text: str, day: int, homes: Homes, site: Site) -> ReadingBatch:
         raise ValueError(msg)
     first = MIDNIGHT + day * DAY + _clock(begin)
     last = first + 1 if end is None else MIDNIGHT + day * DAY + _clock(end)
-    row, number = homes.add_device(HOUSEHOLD, device), _number(value, text)
+    household, _, name = device.rpartition("/")
+    row, number = homes.add_device(household or HOUSEHOLD, name), _number(value, text)
     cadence = parse_duration(every) if every else DAY
     if cadence < SECOND:
         msg = f'reading "{text}": "every {every}" is too often; write 1s or more'
         raise ValueError(msg)
-    return reading_batch((0, row, index, number, at, at, 0) for at in range(first, last, cadence))
+    home = homes.device_home[row]
+    return reading_batch((home, row, index, number, at, at, 0) for at in range(first, last, cadence))
 
 
 def _number(value: str, text: str) -> float:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from mimamori.channels import addresses
 from mimamori.duties import persons
 from mimamori.loop import Loop
+from mimamori.model.homes import Homes
 from mimamori.store.ledger import Ledger, LedgerError
-from mimamori.store.records import Device
+from mimamori.store.records import Device, Resident
 
 log = logging.getLogger(__name__)
 EVERY_S = 30.0  # wall seconds: entries of another process are found this late, those of the console at once
@@ -39,12 +40,19 @@ async def keep_up(
             loop.people = loop.duties.people = persons(staff)
             loop.addresses = addresses(webhooks)
             loop.residents = {r.household: r for r in residents}
-            _replace(places, {r.household: r.code for r in residents})
+            _replace(places, place(loop.homes, residents))
             _replace(phones, {r.household: r.phone for r in residents if r.phone and asks})
             _register(loop, devices)
         with suppress(TimeoutError):
             async with asyncio.timeout(EVERY_S):
                 await entered.wait()
+
+
+def place(homes: Homes, residents: Collection[Resident]) -> dict[str, str]:
+    """Codes by household; and homes learn which district each lies in, by the area that was entered."""
+    for r in residents:
+        homes.place(r.household, r.area)
+    return {r.household: r.code for r in residents}
 
 
 def _replace(held: dict[str, str], fresh: dict[str, str]) -> None:

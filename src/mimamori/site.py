@@ -22,7 +22,7 @@ from mimamori.model.metrics import Metrics
 from mimamori.model.times import Zone
 from mimamori.rules.engine import facts_of
 from mimamori.rules.explain import explain_of
-from mimamori.rules.spec import Rule, read_rules
+from mimamori.rules.spec import Outage, Rule, read_rules
 from mimamori.rules.tune import bound_errors
 from mimamori.sensors.profile import Profile, declared_metrics, read_profiles
 from mimamori.simulator.scene import Scene, read_simulator
@@ -124,6 +124,7 @@ def _info(rule: Rule, zone: Zone, metrics: Metrics) -> RuleInfo:
     return RuleInfo(
         name=rule.name, category=rule.category, title_ja=rule.title.ja, title_en=rule.title.en,
         explain=explain_of(rule, zone, metrics), facts=facts_of(rule), clears="person" if urgent else "itself",
+        gathers=rule.condition.of if isinstance(rule.condition, Outage) else "",
     )  # fmt: skip
 
 

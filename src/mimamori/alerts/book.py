@@ -10,6 +10,7 @@ import heapq
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
@@ -25,7 +26,8 @@ from mimamori.model.homes import Homes
 from mimamori.model.times import NEVER, format_duration, iso, iso_or_none, to_datetime
 
 WARD = "ward"
-"""The household of alerts that the service raises about itself."""
+"""The household of alerts that the service raises about itself, and of those about many homes at once."""
+LISTED = 60  # households that a sentence lists by code; `evidence["homes"]` holds all
 PRIORITY_OF: Mapping[int, Priority] = {Level.LOW: "low", Level.MEDIUM: "medium", Level.HIGH: "high"}
 
 
@@ -35,6 +37,7 @@ class RuleInfo:
 
     explain: (facts by name, since, at) -> the sentence for people (ja, en). facts: names of the columns used.
     clears: "itself" when the end of the condition may close the alert, "person" when only a person may.
+    gathers: one alert for all households that it hits, in a district or at all, instead of one a household.
     """
 
     name: str
@@ -44,6 +47,7 @@ class RuleInfo:
     explain: Callable[[Mapping[str, float], int, int], tuple[str, str]]
     facts: tuple[str, ...]
     clears: Literal["itself", "person"]
+    gathers: Literal["", "district", "everybody"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class _Seen:
     at: int
     facts: Mapping[str, float]
     score: float
+    homes: tuple[str, ...] = ()  # of a rule that gathers
 
 
 class Book:
@@ -98,8 +103,11 @@ class Book:
 
     def placed(self, alert: Alert) -> Alert:
         """The alert as messages speak of it: its household by the code that staff know."""
+        ja = self.content.texts.language == "ja"
+        if alert.household == WARD and "homes" in alert.evidence:
+            return replace(alert, household=alert.device or ("全域" if ja else "all areas"))
         if alert.household == WARD:
-            return replace(alert, household="当番表" if self.content.texts.language == "ja" else "roster")
+            return replace(alert, household="当番表" if ja else "roster")
         return replace(alert, household=self.places.get(alert.household, alert.household))
 
     def policy(self, alert: Alert) -> Policy:
@@ -127,8 +135,7 @@ class Book:
     def apply(self, findings: FindingBatch, homes: Homes, now: int) -> list[AlertEvent]:
         """Events caused by findings, then by what fell due at or before `now`, in that order."""
         events: list[AlertEvent] = []
-        for i in range(len(findings)):
-            self._find(self._seen(findings, homes, i), events)
+        self._take_in(findings, homes, range(len(findings)), events)
         while self._due and self._due[0][0] <= now:
             at, key = heapq.heappop(self._due)
             alert = self._alerts.get(key)
@@ -146,7 +153,10 @@ class Book:
         events: list[AlertEvent] = []
         live = [homes.find(a.household) for a in self._alerts.values() if a.state != "resolved"]
         ended = (current.verdict == Verdict.CLEAR) & np.isin(current.home, live)
-        for i in np.flatnonzero((current.verdict == Verdict.FIRING) | ended).tolist():
+        rows = np.flatnonzero((current.verdict == Verdict.FIRING) | ended)
+        gathers = np.array([bool(r.gathers) for r in self.rules], bool)[current.rule[rows]]
+        self._take_in(current, homes, rows[gathers].tolist(), events)
+        for i in rows[~gathers].tolist():
             seen = self._seen(current, homes, i)
             alert = self._alerts.get(self._newest.get((seen.household, seen.rule.name, seen.device), ""))
             closed = alert is not None and alert.state == "resolved" and alert.outcome != "ended"
@@ -171,6 +181,51 @@ class Book:
         return events
 
     # ------------------------------------------------------------------ findings
+
+    def _take_in(self, findings: FindingBatch, homes: Homes, rows: Iterable[int], events: list[AlertEvent]) -> None:
+        """Findings one by one; those of a rule that gathers by the place that they share."""
+        for (rule, _), part in groupby(rows, lambda i: (int(findings.rule[i]), int(findings.at[i]))):
+            if self.rules[rule].gathers:
+                self._gather(findings, homes, list(part), events)
+                continue
+            for i in part:
+                self._find(self._seen(findings, homes, i), events)
+
+    def _gather(self, findings: FindingBatch, homes: Homes, rows: list[int], events: list[AlertEvent]) -> None:
+        """One alert a place, whose `evidence["homes"]` lists the households that are hit, as they come and go."""
+        rule = self.rules[findings.rule[rows[0]]]
+        for place, part in _by_place(rule, findings, homes, rows).items():
+            alert = self._alerts.get(self._newest.get((WARD, rule.name, place), ""))
+            live = alert is not None and alert.state != "resolved" and alert.returned_at == NEVER
+            before = str(alert.evidence.get("homes", "")).split() if alert and live else []
+            change = {homes.ids[findings.home[i]]: bool(findings.verdict[i] == Verdict.FIRING) for i in part}
+            hit = [h for h in before if change.get(h, True)]
+            hit += sorted(h for h, fires in change.items() if fires and h not in hit)
+            if hit == before:
+                continue
+            first = max(part, key=lambda i: (change[homes.ids[findings.home[i]]], -int(findings.since[i])))
+            seen = replace(self._seen(findings, homes, first), household=WARD, device=place, homes=tuple(hit))
+            if not hit and alert:
+                self._clear(alert, seen, events)
+                continue
+            if not live:
+                self._firing(alert, seen, events)
+            self._list(seen, before, events)
+
+    def _list(self, seen: _Seen, before: Sequence[str], events: list[AlertEvent]) -> None:
+        """A note of which households an alert hits now, where it does not say so yet."""
+        alert = self._alerts[self._newest[WARD, seen.rule.name, seen.device]]
+        told = self._told(alert.id, "worsened", seen, alert.priority, "")
+        if alert.evidence.get("homes") == told.evidence["homes"] or alert.state == "resolved":
+            return
+        new, back = [h for h in seen.homes if h not in before], [h for h in before if h not in seen.homes]
+        words = [f"{what} {' '.join(map(self._place, h))}" for what, h in (("also", new), ("heard again", back)) if h]
+        reason = "; ".join([*words, f"{len(seen.homes)} households now"])
+        more = {"why_ja": told.why_ja, "why_en": told.why_en}
+        self._take(_on(alert, "note", seen.at, reason=reason, evidence=told.evidence, **more), events)
+
+    def _place(self, household: str) -> str:
+        return self.places.get(household, household)
 
     def _seen(self, findings: FindingBatch, homes: Homes, i: int) -> _Seen:
         rule = self.rules[findings.rule[i]]
@@ -287,10 +342,16 @@ class Book:
         except Exception as error:  # noqa: BLE001 - an alert must not be lost because its sentence failed
             why_ja, why_en = rule.title_ja, rule.title_en
             reason = f"{reason}; its sentence could not be made ({type(error).__name__})"
+        evidence: dict[str, float | str] = {**seen.facts, "score": seen.score}
+        if seen.homes:
+            count, names = len(seen.homes), [self._place(h) for h in seen.homes[:LISTED]]
+            why_ja += f"いま{count}世帯：{'、'.join(names)}{f'、ほか{count - LISTED}' if count > LISTED else ''}"
+            why_en += f" Now {count}: {', '.join(names)}{f', +{count - LISTED}' if count > LISTED else ''}"
+            evidence["homes"] = " ".join(seen.homes)
         return AlertEvent(
             alert=key, kind=kind, at=seen.at, by="engine", reason=reason, household=seen.household, rule=rule.name,
             device=seen.device, priority=priority, category=rule.category, since=seen.since, title_ja=rule.title_ja,
-            title_en=rule.title_en, why_ja=why_ja, why_en=why_en, evidence={**seen.facts, "score": seen.score},
+            title_en=rule.title_en, why_ja=why_ja, why_en=why_en, evidence=evidence,
         )  # fmt: skip
 
     # ------------------------------------------------------------------ time
@@ -360,6 +421,15 @@ def _on(alert: Alert, kind: Any, at: int, *, by: str = "engine", reason: str, **
         alert=alert.id, kind=kind, at=at, by=by, reason=reason, household=alert.household, rule=alert.rule,
         device=alert.device, priority=alert.priority, category=alert.category, **more,
     )  # fmt: skip
+
+
+def _by_place(rule: RuleInfo, findings: FindingBatch, homes: Homes, rows: Sequence[int]) -> dict[str, list[int]]:
+    """Rows of findings by the district of their household; "" where none is known, or all are one."""
+    found: dict[str, list[int]] = {}
+    for i in rows:
+        index = homes.district_of[findings.home[i]] if rule.gathers == "district" else -1
+        found.setdefault(homes.districts[index].replace("/", "-") if index >= 0 else "", []).append(i)
+    return found
 
 
 def _compact(at: int) -> str:

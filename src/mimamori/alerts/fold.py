@@ -79,5 +79,7 @@ def _changes(alert: Alert, event: AlertEvent) -> dict[str, Any]:  # noqa: C901, 
             return {"shelved_until": event.until}
         case "unshelved":
             return _again(alert, event) if alert.state == "open" else {"shelved_until": NEVER}
+        case "note" if event.evidence:  # who else is hit, who is heard again
+            return {"why_ja": event.why_ja, "why_en": event.why_en, "evidence": event.evidence}
         case _:  # eased, note: on the record, the alert stays what people were told
             return {}

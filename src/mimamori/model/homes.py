@@ -14,6 +14,7 @@ class Homes:
     """Append-only registry: household id <-> row (int32), (household row, device id) <-> device row (int32).
 
     `profile_of[d]` names the profile that device `d` was registered with, "" if it came without one (reading files).
+    `district_of[h]` is the index in `districts` of household `h`, -1 where none is known.
     """
 
     def __init__(self) -> None:
@@ -21,6 +22,9 @@ class Homes:
         self.device_ids: list[str] = []
         self.device_home: list[int] = []
         self.profile_of: list[str] = []
+        self.districts: list[str] = []
+        self.district_of: list[int] = []
+        self.placed = 0  # how often a household was placed in a district
         self.retired: set[int] = set()  # device rows out of use; the rows stay, what they send is refused
         self._rows: dict[str, int] = {}
         self._devices: dict[tuple[int, str], int] = {}
@@ -42,7 +46,18 @@ class Homes:
                 raise ValueError(msg)
             row = self._rows[household] = len(self.ids)
             self.ids.append(household)
+            self.district_of.append(-1)
         return row
+
+    def place(self, household: str, district: str) -> None:
+        """Which district a known household lies in; "" for none. Homes that lose their power together share one."""
+        row = self._rows.get(household, -1)
+        if district and district not in self.districts:
+            self.districts.append(district)
+        index = self.districts.index(district) if district else -1
+        if row >= 0 and self.district_of[row] != index:
+            self.district_of[row] = index
+            self.placed += 1
 
     def add_device(self, household: str, device: str, profile: str = "") -> int:
         """Device row, new or known (a known one keeps its profile unless it had none)."""

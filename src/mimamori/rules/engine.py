@@ -25,19 +25,36 @@ from mimamori.rules.band import BandDetector
 from mimamori.rules.climate import ClimateDetector
 from mimamori.rules.columns import Columns
 from mimamori.rules.count import CountDetector
+from mimamori.rules.cut_off import CutOffDetector
 from mimamori.rules.drift import DriftDetector
 from mimamori.rules.evidence import CELL, EvidenceDetector
 from mimamori.rules.latest import Latest, Shared, cell_of, latest_columns
 from mimamori.rules.level import LEVEL_CELL
+from mimamori.rules.outage import OutageDetector
 from mimamori.rules.own import MOST, Own
 from mimamori.rules.rise import RiseDetector
 from mimamori.rules.silent import SilentDetector
-from mimamori.rules.spec import Absent, Away, Band, Climate, Count, Drift, Evidence, Rise, Rule, Silent, Usual
+from mimamori.rules.spec import (
+    Absent,
+    Away,
+    Band,
+    Climate,
+    Count,
+    CutOff,
+    Drift,
+    Evidence,
+    Outage,
+    Rise,
+    Rule,
+    Silent,
+    Usual,
+)
 from mimamori.rules.tune import Settings, own_keys, with_settings
 from mimamori.rules.usual import UsualDetector
 
 GRID = MINUTE
 FORMAT = 4
+FIRST = (OutageDetector, CutOffDetector, SilentDetector)
 PENDING = ("home", "device", "metric", "value", "taken", "got", "flags")
 
 
@@ -75,13 +92,17 @@ class Engine:
         self._latest = Latest(self._columns, metrics)
         shared = Shared(self._columns, self._latest, zone, metrics)
         self.detectors: list[Detector] = [_detector_of(r)(r, i, shared) for i, r in enumerate(self.rules)]
-        # Silence is judged first: the others ask whom not to believe.
-        self._order = sorted(self.detectors, key=lambda d: not isinstance(d, SilentDetector))
+        # Silence is judged first, larger causes before lesser: the others ask whom not to believe.
+        self._order = sorted(self.detectors, key=_turn)
+        self._gateways = {
+            g for r in self.rules if isinstance(r.condition, CutOff | Outage) for g in r.condition.gateways
+        }
         self._stride = math.gcd(*(d.every for d in self.detectors)) or GRID
         self._latest.sum_up(sorted({d.metric for d in self.detectors if d.metric is not None}))
         self._waiting = no_readings()
         self._evaluated = NEVER  # last grid point that was evaluated
         self._own: dict[int, dict[str, dict[str, float | str]]] = {}
+        self._placed = 0
         self._fit()
 
     def _fit(self) -> None:
@@ -89,6 +110,12 @@ class Engine:
         self._columns.fit(homes=len(self._homes), devices=self._homes.devices)
         if self._homes.devices > known:
             self._columns["device_home"][known:] = self._homes.device_home[known:]
+            names = zip(self._homes.profile_of[known:], self._homes.device_ids[known:], strict=True)
+            self._columns["gateway"][known:] = [(profile or device) in self._gateways for profile, device in names]
+
+        if self._homes.placed != self._placed:
+            self._placed = self._homes.placed
+            self._columns["district"][:] = self._homes.district_of
 
     def step(self, batch: ReadingBatch, now: int) -> FindingBatch:
         """Take readings that arrived up to `now` (ns) and evaluate every grid point before `now`.
@@ -158,9 +185,10 @@ class Engine:
         before = cell_of(self._waiting.got) <= point  # came before that time: folded in now, it would be heard long ago
         self._latest.apply(self._waiting.take(before))
         self._waiting = self._waiting.take(~before)
-        heard = self._columns["heard"]
-        heard[heard != NEVER] += point - self._evaluated
-        np.minimum(heard, point, out=heard)
+        for name in ("heard", "late_from", "spoken", "counts_from"):
+            heard = self._columns[name]
+            heard[heard != NEVER] += point - self._evaluated
+            np.minimum(heard, point, out=heard)
         self._columns["spoke"][:] = True  # so that every device is judged by what it was heard last
         self._evaluated = point
 
@@ -174,6 +202,10 @@ class Engine:
         self._columns["heard"][list(rows)] = NEVER
         self._columns["offline"][list(rows)] = False
         self._columns["silent"][list(rows)] = False
+        self._columns["late"][list(rows)] = False
+        heard = self._columns["heard"] != NEVER
+        talks = np.bincount(self._columns["device_home"][heard], minlength=len(self._homes)) > 0
+        self._columns["spoken"][~talks] = NEVER  # a home without devices has nothing to say
 
     def set_own(self, own: Mapping[int, Mapping[str, Settings]]) -> None:
         """From now on these households (rows) have parameters of their own: settings by rule. It replaces all before.
@@ -228,6 +260,7 @@ class Engine:
             raise ValueError(msg)
         self._columns.restore(saved)
         self._place_own()
+        self._placed = -1  # districts are the register's, not the snapshot's
         self._waiting = ReadingBatch(**{name: saved[f"waiting.{name}"] for name in PENDING})
         self._evaluated = evaluated
 
@@ -240,14 +273,23 @@ def _in_order(found: FindingBatch) -> FindingBatch:
     return found.take(np.lexsort((found.device, found.home, found.rule, found.at))) if len(found) > 1 else found
 
 
+def _turn(detector: Detector) -> int:
+    """Its place in the order of judging: whoever tells a larger cause before whoever gives way to it."""
+    for place, kind in enumerate(FIRST):
+        if isinstance(detector, kind):
+            return place - (isinstance(detector, OutageDetector) and detector.of_all)
+    return len(FIRST)
+
+
 Kind = (
     type[EvidenceDetector] | type[BandDetector] | type[AwayDetector] | type[AbsentDetector] | type[RiseDetector]
-    | type[ClimateDetector] | type[CountDetector] | type[DriftDetector] | type[SilentDetector] | type[UsualDetector]
+    | type[ClimateDetector] | type[CountDetector] | type[CutOffDetector] | type[DriftDetector] | type[SilentDetector]
+    | type[OutageDetector] | type[UsualDetector]
 )  # fmt: skip
 _KINDS: Mapping[type, Kind] = {
     Evidence: EvidenceDetector, Band: BandDetector, Away: AwayDetector, Absent: AbsentDetector, Rise: RiseDetector,
-    Climate: ClimateDetector, Count: CountDetector, Drift: DriftDetector, Silent: SilentDetector,
-    Usual: UsualDetector,
+    Climate: ClimateDetector, Count: CountDetector, CutOff: CutOffDetector, Drift: DriftDetector,
+    Outage: OutageDetector, Silent: SilentDetector, Usual: UsualDetector,
 }  # fmt: skip
 
 

@@ -11,7 +11,22 @@ import numpy as np
 
 from mimamori.model.metrics import Metric, Metrics
 from mimamori.model.times import HOUR, MINUTE, NEVER, Zone
-from mimamori.rules.spec import SIGNS, Absent, Away, Band, Climate, Count, Drift, Evidence, Rise, Rule, Silent, Usual
+from mimamori.rules.spec import (
+    SIGNS,
+    Absent,
+    Away,
+    Band,
+    Climate,
+    Count,
+    CutOff,
+    Drift,
+    Evidence,
+    Outage,
+    Rise,
+    Rule,
+    Silent,
+    Usual,
+)  # fmt: skip
 
 FEW_EXPECTED = 0.5  # signs of life; fewer, and only the level of power was there to judge by
 Explain = Callable[[Mapping[str, float], int, int], tuple[str, str]]
@@ -48,7 +63,11 @@ def _explain(rule: Rule, zone: Zone, metrics: Metrics) -> Explain:
     if isinstance(condition, Drift):
         figure, hours = metrics[metrics.index(condition.metric)], condition.between.length / HOUR
         return lambda facts, _since, _at: _drift(facts, figure, hours)
-    tell = {Away: _away, Absent: _absent, Rise: _rise, Count: _count, Silent: _silent}[type(condition)]
+    if isinstance(condition, Outage):
+        return lambda facts, since, at: _outage(facts, _clock(zone, since, at), everybody=condition.of == "everybody")
+    tell = {Away: _away, Absent: _absent, Rise: _rise, Count: _count, Silent: _silent, CutOff: _cut_off}[
+        type(condition)
+    ]
     return lambda facts, since, at: tell(facts, _clock(zone, since, at))
 
 
@@ -238,4 +257,51 @@ def _silent(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, st
     return (
         f"{since[0]}からセンサーの通信がありません（{span[0]}）。このセンサーでは見守れません。",
         f"Nothing from this sensor for {span[1]}, since {since[1]}. Nothing is known through it.",
+    )
+
+
+def _cut_off(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, str]:
+    span, pause = _span(facts["minutes"] / 60), max(facts["pause_minutes"], 1)
+    if facts["offline"] > 0:
+        return (
+            f"中継機器の接続が切れ、{since[0]}から住まいのどの機器からも通信がありません（{span[0]}）。この間は見守れません。",
+            (
+                f"The gateway lost its connection; nothing from any device of the home for {span[1]}, since {since[1]}."
+                " Nobody is watched there."
+            ),
+        )
+    return (
+        (
+            f"{since[0]}から、住まいのどの機器からも通信がありません（{span[0]}。ふだんは{pause:.0f}分以内に届きます）。"
+            "この間は見守れません。"
+        ),
+        (
+            f"Nothing from any device of the home for {span[1]}, since {since[1]}; usually something comes within "
+            f"{pause:.0f} min. Nobody is watched there."
+        ),
+    )
+
+
+def _outage(facts: Mapping[str, float], since: tuple[str, str], *, everybody: bool) -> tuple[str, str]:
+    homes, known = facts["households"], facts["known"]
+    if everybody:
+        return (
+            (
+                f"{since[0]}から、どの世帯からも通信がありません（{homes:.0f}世帯）。ブローカーか、そこまでの回線の停止と"
+                "考えられます。この間はどなたも見守れません。"
+            ),
+            (
+                f"Nothing from any household since {since[1]} ({homes:.0f} of them): the broker, or the line to it, is "
+                "down. Nobody is watched meanwhile."
+            ),
+        )
+    return (
+        (
+            f"{since[0]}ごろから、{known:.0f}世帯中{homes:.0f}世帯の通信が一斉に途絶えました。停電か通信障害の恐れが"
+            "あります。ブローカーは動いています。"
+        ),
+        (
+            f"{homes:.0f} of {known:.0f} households have fallen silent together since about {since[1]}: a power cut, or"
+            " a line that they share. The broker works."
+        ),
     )

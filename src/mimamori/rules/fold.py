@@ -17,6 +17,7 @@ SETTLES = 20 * SECOND  # after the door: a swinging door, a draught or a slow se
 LONE_WINDOW = HOUR  # two signs of life within it, apart, end an outing; a single one may be a chattering mat
 LONE_APART = 5 * MINUTE
 PERIOD_FADES = 0.02  # a device's longest pause is remembered for fifty times its length
+MOST = 255  # that a column of one byte can count
 NOTHING, DOOR, MOVEMENT, STATE, INSTANT = range(5)  # what makes a reading of a metric a sure sign of life
 
 PART = 4096  # readings folded in at a time, of whole households: what stays in the processor's cache
@@ -69,20 +70,27 @@ def _speak(told: Block, kinds: Kinds, state: State) -> None:
     """Whoever speaks is not offline, unless the broker's will is among the words of this cell."""
     device, metric, value, home = told.device, told.metric, told.value, told.home
     fresh, spoke, offline, beats = state.fresh, state.spoke, state.offline, state.beats
+    gone, gateway, beaten = state.gone, state.gateway, state.beaten
     heartbeats = False
     for i in range(len(told.home)):
         fresh[home[i]] = True
         spoke[device[i]] = True
         offline[device[i]] = False
-        heartbeats = heartbeats or metric[i] == kinds.alive
+        if metric[i] == kinds.alive:
+            heartbeats = True
+        else:
+            gone[home[i]] = False
     if not heartbeats:
         return
     for i in range(len(told.home)):
-        if metric[i] == kinds.alive:
-            if value[i] == 0:
-                offline[device[i]] = True
-            else:
-                beats[device[i]] = True
+        if metric[i] == kinds.alive and value[i] > 0:
+            beats[device[i]] = True
+            beaten[home[i]] += beaten[home[i]] < MOST
+            gone[home[i]] = False
+    for i in range(len(told.home)):
+        if metric[i] == kinds.alive and value[i] == 0:
+            offline[device[i]] = True
+            gone[home[i]] = gone[home[i]] or gateway[device[i]]
 
 
 @compiled
@@ -90,8 +98,9 @@ def _hear(told: Block, kinds: Kinds, state: State, at: int) -> None:
     """A device with a heartbeat is judged by its beats: its other messages say that it lives, not how often."""
     device, metric, value, alive = told.device, told.metric, told.value, kinds.alive
     heard, period, silent, beats = state.heard, state.period, state.silent, state.beats
+    home, spoken, longest, cause = told.home, state.spoken, state.pause, state.cause
     for i in range(len(told.home)):
-        who = device[i]
+        who, where = device[i], home[i]
         before = heard[who]
         if before == at or (metric[i] == alive and value[i] == 0):  # heard in this cell before, or its will
             continue
@@ -99,6 +108,12 @@ def _hear(told: Block, kinds: Kinds, state: State, at: int) -> None:
             pause = at - before
             period[who] = max(pause, period[who] - np.int64(pause * PERIOD_FADES))
         heard[who] = at
+        if spoken[where] == at:
+            continue
+        if spoken[where] != NEVER and cause[where] == 0:  # else it was cut off: no pause of its own
+            pause = at - spoken[where]
+            longest[where] = max(pause, longest[where] - np.int64(pause * PERIOD_FADES))
+        spoken[where] = at
 
 
 @compiled

@@ -87,3 +87,9 @@ class State(NamedTuple):
     watts_n: NDArray[np.int32]
     register: NDArray[np.float64]
     register_at: NDArray[np.int64]
+    spoken: NDArray[np.int64]  # the rest: rules.cause
+    pause: NDArray[np.int64]
+    beaten: NDArray[np.uint8]
+    gone: NDArray[np.bool_]
+    cause: NDArray[np.int8]
+    gateway: NDArray[np.bool_]

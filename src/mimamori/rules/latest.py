@@ -15,6 +15,7 @@ from mimamori.model.metrics import Metrics
 from mimamori.model.readings import HISTORICAL, ReadingBatch
 from mimamori.model.times import NEVER, SECOND, Zone
 from mimamori.rules import fold
+from mimamori.rules.cause import cause_columns
 from mimamori.rules.columns import Column, Columns
 from mimamori.rules.kernel import Block, Kinds, State
 from mimamori.rules.own import COLUMN
@@ -56,6 +57,7 @@ def latest_columns(metrics: int) -> list[Column]:
         Column("watts_n", "i4", 0, "values since the half hour began", axis="device"),
         Column("register", "f8", np.nan, "Wh", axis="device"),
         Column("register_at", "i8", NEVER, "ns", axis="device"),
+        *cause_columns(),
     ]
 
 

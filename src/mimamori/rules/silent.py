@@ -1,6 +1,7 @@
 """A device that says nothing for longer than its own cadence explains. A technical state, never the resident's.
 
 May import model and rules. Writes the shared column `silent`, which tells every other detector whom not to believe.
+In a home that is cut off (rules.cause) nothing is known of its sensors: only what was late before stays so.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from mimamori.model.findings import FindingBatch, Verdict
 from mimamori.model.times import MINUTE, NEVER
+from mimamori.rules.cause import NOTHING
 from mimamori.rules.changes import LEVELS, NOT_DUE, changed, findings_of, leveled
 from mimamori.rules.columns import Column
 from mimamori.rules.latest import Shared
@@ -46,17 +48,22 @@ class SilentDetector:
         rows = np.flatnonzero(c["spoke"] | (c[f"{name}.due"] <= at))
         heard = c["heard"][rows]
         known = heard != NEVER
-        quiet, limit = at - np.where(known, heard, at), self._limit(rows)
-        silent = known & ((quiet > limit) | c["offline"][rows])
+        home = c["device_home"][rows]
+        since, limit = np.maximum(heard, c["late_from"][rows]), self._limit(rows)
+        quiet = at - np.where(known, since, at)
+        cut = c["cause"][home] != NOTHING
+        late = known & ((quiet > limit) | (c["offline"][rows] & ~c["gone"][home])) & (c["late"][rows] | ~cut)
+        silent = known & (late | cut)
         turned = rows[silent != c["silent"][rows]]
         c["fresh"][c["device_home"][turned]] = True  # others ask whom not to believe
         c["silent"][rows] = silent
-        c[f"{name}.due"][rows] = np.where(known & ~silent, heard + limit.astype(np.int64), NOT_DUE)
-        verdict = np.where(silent, np.int8(Verdict.FIRING), np.int8(Verdict.CLEAR))
-        verdict[~known] = Verdict.UNKNOWN
+        c["late"][rows] = late
+        c[f"{name}.due"][rows] = np.where(known & ~silent, since + limit.astype(np.int64), NOT_DUE)
+        verdict = np.where(late, np.int8(Verdict.FIRING), np.int8(Verdict.CLEAR))
+        verdict[~known | (cut & ~late)] = Verdict.UNKNOWN
         return changed(
             rows, rule=self._index, old=(c[f"{name}.verdict"], c[f"{name}.level"]), verdict=verdict.astype(np.int8),
-            level=leveled(silent, LEVELS[self._rule.priority]), since=heard, score=quiet / MINUTE,
+            level=leveled(late, LEVELS[self._rule.priority]), since=heard, score=quiet / MINUTE,
             facts=lambda rows: self._facts(rows, at), home=c["device_home"], at=at,
         )  # fmt: skip
 

@@ -236,8 +236,43 @@ class Silent(Content):
     at_most: Duration
 
 
+class CutOff(Content):
+    """A home none of whose devices says anything."""
+
+    kind: Literal["cut-off"]
+    periods: float = Field(default=3.0, ge=1.0)
+    at_least: Duration = Field(gt=0)
+    at_most: Duration
+    gateways: tuple[str, ...] = ("gateway",)
+    offline_for: Duration = 2 * MINUTE
+    medium_after: Duration = 2 * HOUR
+    held_for: Duration = 6 * HOUR
+
+    @model_validator(mode="after")
+    def _check(self) -> CutOff:
+        if not self.offline_for <= self.at_least <= self.at_most <= self.held_for:
+            msg = 'offline_for, at_least, at_most and held_for must grow; write "2m", "10m", "2h" and "6h"'
+            raise ValueError(msg)
+        return self
+
+
+class Outage(Content):
+    """Many homes that fall silent together."""
+
+    kind: Literal["outage"]
+    of: Literal["district", "everybody"]
+    households: int = Field(default=5, ge=2)
+    share: float = Field(gt=0, le=1)
+    share_of_all: float = Field(default=0.05, gt=0, le=1)
+    periods: float = Field(default=2.0, ge=1.0)
+    quiet_for: Duration = Field(default=3 * MINUTE, ge=2 * MINUTE)
+    within: Duration = Field(default=10 * MINUTE, gt=0)
+    gateways: tuple[str, ...] = ("gateway",)
+
+
 Condition = Annotated[
-    Evidence | Band | Usual | Away | Absent | Rise | Climate | Count | Drift | Silent, Field(discriminator="kind")
+    Evidence | Band | Usual | Away | Absent | Rise | Climate | Count | Drift | Silent | CutOff | Outage,
+    Field(discriminator="kind"),
 ]
 
 

@@ -8,19 +8,43 @@ import numpy as np
 import pytest
 
 from mimamori.model.times import DAY
+from mimamori.rules import habit
 from mimamori.rules.columns import Columns
-from mimamori.rules.habit import Habit, habit_columns
+from mimamori.rules.habit import Habits, habit_columns
 
 PRIOR = [0.5, 0.4, 0.3, 0.2, 0.15, 0.12, 0.1, 0.1]
 LONGER = [2, 4, 7, 13, 25, 49, 97]
+MOTION = 1  # pattern of kinds of sign
 
 
-def habit_of(homes: int) -> tuple[Columns, Habit]:
-    columns = Columns(habit_columns("r"), capacity=homes)
-    columns.fit(homes=homes, devices=0)
-    columns["r.first_seen"][:] = 0
-    columns["r.peak_at"][:] = 0
-    return columns, Habit(columns, "r", false_alarm_every=45 * DAY, forget_after=35 * DAY)
+class Homes:
+    """Some households whose cells go by one after the other."""
+
+    def __init__(self, homes: int) -> None:
+        self.columns = Columns(habit_columns("r"), capacity=homes)
+        self.columns.fit(homes=homes, devices=0)
+        self.columns["r.first_seen"][:] = 0
+        self.columns["r.peak_at"][:] = 0
+        self.habits = Habits(*self.columns.bundle(Habits._fields, "r."))
+        self.worked, self.slot, self.hazard = habit.nothing_worked(homes), -1, np.empty(5)
+
+    def hazards(self, h: int, slot: int, run: int) -> tuple[float, float]:
+        """(of motion, base)"""
+        if slot != self.slot:
+            habit.begin_slot(len(self.worked.stale), slot, self.habits, self.worked)
+            self.slot = slot
+        base = habit.hazards(h, slot, run, MOTION, self.habits, self.worked, self.hazard)
+        assert self.hazard[1:].tolist() == [0] * 4
+        return self.hazard[0], base
+
+    def learn(self, h: int, slot: int, run: int, *, sign: bool) -> None:
+        habit.learn_activity(h, slot, sign, self.habits)
+        if run >= 1:
+            hazard, base = self.hazards(h, slot, run)
+            habit.learn_quiet_cell(h, slot, run, base, hazard, self.habits)
+            if sign:
+                habit.learn_end(h, slot, run, MOTION, self.habits, self.worked)
+                habit.end_spell(h, slot, run // 6 + 1, self.habits, self.worked)
 
 
 class Twin:
@@ -58,46 +82,48 @@ class Twin:
 
 def test_hazards_equal_the_naive_twin() -> None:
     random = np.random.default_rng(3)
-    columns, habit = habit_of(3)
-    twins, run = [Twin() for _ in range(3)], np.zeros(3, np.int32)
-    has = np.zeros((5, 3), np.bool_)
-    has[0] = True
+    homes, twins, run = Homes(3), [Twin() for _ in range(3)], [0, 0, 0]
     for cell in range(5 * 288):
         slot = cell // 6 % 48
-        signs = has & (random.random(3) < (0.3 if 14 <= slot < 44 else 0.01))
-        hazard, base = habit.hazards(slot=slot, run=run, has=has)
-        expected = [twin.hazard(slot, r) for twin, r in zip(twins, run.tolist(), strict=True)]
-        assert hazard[0].tolist() == pytest.approx([h for h, _ in expected], rel=1e-3)
-        assert base.tolist() == pytest.approx([b for _, b in expected], rel=1e-3)
-        habit.learn(slot=slot, run=run, base=base, hazard=hazard, signs=signs, rows=has[0])
-        habit.end_spells(np.flatnonzero(signs[0] & (run >= 1)))
-        for twin, r, sign in zip(twins, run.tolist(), signs[0].tolist(), strict=True):
-            twin.learn(slot, r, sign=sign)
-        run = np.where(signs[0], 0, run + 1).astype(np.int32)
-    assert columns["r.ended"][0].sum() > 100
+        signs = (random.random(3) < (0.3 if 14 <= slot < 44 else 0.01)).tolist()
+        for h, (twin, sign) in enumerate(zip(twins, signs, strict=True)):
+            assert homes.hazards(h, slot, run[h]) == pytest.approx(twin.hazard(slot, run[h]), rel=1e-3)
+            homes.learn(h, slot, run[h], sign=sign)
+            twin.learn(slot, run[h], sign=sign)
+            run[h] = 0 if sign else run[h] + 1
+    assert homes.columns["r.ended"][0].sum() > 100
+    assert homes.columns["r.active"][30].min() > 0.05
 
 
 def test_silence_does_not_excuse_itself() -> None:
-    columns, habit = habit_of(1)
-    has = np.array([[True], [False], [False], [False], [False]])
-    first, _ = habit.hazards(slot=24, run=np.array([50], np.int32), has=has)
+    homes = Homes(1)
+    first = homes.hazards(0, 24, 50)
     for run in range(1, 60):
-        now = np.array([run], np.int32)
-        hazard, base = habit.hazards(slot=24, run=now, has=has)
-        habit.learn(slot=24, run=now, base=base, hazard=hazard, signs=~has & has, rows=has[0])
-    after, _ = habit.hazards(slot=24, run=np.array([50], np.int32), has=has)
-    assert after[0, 0] == first[0, 0]
-    assert columns["r.spell_exposed"][24, 0] > 0
+        homes.learn(0, 24, run, sign=False)
+    assert homes.hazards(0, 24, 50) == first
+    assert homes.columns["r.spell_exposed"][24, 0] > 0
+
+
+def test_what_is_worked_out_stays_true_when_the_slot_fades() -> None:
+    homes, other = Homes(2), Homes(2)
+    for run in range(1, 9):
+        homes.learn(0, 0, run, sign=run % 4 == 0)
+    homes.hazards(1, 0, 3)
+    habit.fade(2, 0, 0.9, homes.habits, homes.worked)
+    habit.begin_slot(2, 0, homes.habits, homes.worked)
+    for name in Habits._fields:
+        np.copyto(getattr(other.habits, name), getattr(homes.habits, name))
+    for h in range(2):
+        assert homes.hazards(h, 0, 3) == other.hazards(h, 0, 3)
 
 
 def test_the_threshold_is_that_of_an_exponential_tail() -> None:
-    columns, habit = habit_of(1)
-    rows = np.array([0])
+    homes = Homes(1)
     peaks, excess, days, weight, before = 9.0, 3.6, 3.0, 4.0, 0
-    habit.set_thresholds(rows, 0)
+    habit.set_threshold(0, 0, 1 / 45, homes.habits)
     for day, peak in ((1, 15.0), (10, 2.5), (11, 0.7), (12, 3.0), (20, 1.4)):
-        usual = float(columns["r.threshold"][0]) - 6 * max(0.0, 1 - day / 7)
-        habit.record_peaks(rows, np.array([peak]), day * DAY)
+        usual = float(homes.columns["r.threshold"][0]) - 6 * max(0.0, 1 - day / 7)
+        habit.record_peak(0, peak, day * DAY, 1 / 45, homes.habits)
         keep = 0.98 ** (day - before)
         late = day >= 3
         held = min(peak, usual)
@@ -107,4 +133,4 @@ def test_the_threshold_is_that_of_an_exponential_tail() -> None:
         days = days * keep + (day - before if late else 0)
         before = day
         expected = max(1 + excess / weight * log(peaks / days * 45), 2.5) + 6 * max(0.0, 1 - day / 7)
-        assert columns["r.threshold"][0] == pytest.approx(expected, rel=1e-3)
+        assert homes.columns["r.threshold"][0] == pytest.approx(expected, rel=1e-3)

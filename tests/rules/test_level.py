@@ -9,9 +9,9 @@ from statistics import median
 import numpy as np
 import pytest
 
-from mimamori.model.times import DAY
+from mimamori.rules import level as compiled
 from mimamori.rules.columns import Columns
-from mimamori.rules.level import LOWEST, Level, level_columns
+from mimamori.rules.level import LOWEST, Levels, level_columns
 
 PRIOR = [0.4, 0.8, 0.8, 0.8, 0.6, 0.4, 0.2, 0.0]
 QUANTILES = [0.1, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0]
@@ -91,16 +91,22 @@ class Twin:
         self.quiet = share([*self.quiet[:-1], max(self.quiet[-1], 0.002)])
 
 
-def level_of(homes: int) -> tuple[Columns, Level]:
+def level_of(homes: int) -> tuple[Columns, Levels]:
     columns = Columns(level_columns("r"), capacity=homes)
     columns.fit(homes=homes, devices=0)
-    return columns, Level(columns, "r", false_alarm_every=15 * DAY)
+    return columns, Levels(*columns.bundle(Levels._fields, "r.level_"))
 
 
-def step(level: Level, wh: np.ndarray, cell: int) -> None:
-    rows = np.flatnonzero(np.isfinite(wh))
-    level.weigh(rows, wh[rows], lowest=np.where(rows % 2, -30.0, 0.0), slot=cell % 48)
-    level.end_slot(wh, slot=cell % 48, day=cell // 48, alarmed=np.empty(0, np.intp))
+def step(level: Levels, wh: np.ndarray, cell: int, *, alarmed: int = -1) -> None:
+    slot, room = cell % 48, np.empty(8)
+    for h, value in enumerate(wh.tolist()):
+        if not isnan(value):
+            compiled.weigh(h, value, -30.0 if h % 2 else 0.0, slot, level, room)
+        compiled.end_half_hour(h, value, slot, cell // 48, h == alarmed, 0.5 / 15 / 48, level)
+    if slot == 9:
+        compiled.learn_quiet(0, len(wh), level)
+    if slot == 47:
+        compiled.forget(0, len(wh), level)
 
 
 def life(homes: int, days: int) -> np.ndarray:
@@ -159,13 +165,12 @@ def test_nothing_is_weighed_before_three_nights() -> None:
     columns, level = level_of(1)
     for cell, now in enumerate(life(homes=1, days=2)):
         step(level, now, cell)
-    assert not level.ready()[0]
+    assert isnan(columns["r.level_edge"][0, 0])
     assert columns["r.level_sum"][0] == 0
 
 
 def test_the_threshold_rises_with_alarms_and_sinks_with_calm() -> None:
     columns, level = level_of(2)
     for cell in range(15 * 48):
-        alarmed = np.array([0] if cell == 0 else [], np.intp)
-        level.end_slot(np.full(2, nan), slot=cell % 48, day=cell // 48, alarmed=alarmed)
+        step(level, np.full(2, nan), cell, alarmed=0 if cell == 0 else -1)
     assert columns["r.level_threshold"].tolist() == pytest.approx([7.75, 7.25], abs=0.01)

@@ -56,6 +56,11 @@ class Columns:
         """The array with its spare capacity, contiguous: for compiled loops, which index rows and never count them."""
         return self._whole[name]
 
+    def bundle(self, fields: Sequence[str], prefix: str = "") -> list[NDArray[Any]]:
+        """`whole` of those columns; half-precision ones as their patterns (rules.kernel.number and pattern)."""
+        arrays = [self._whole[prefix + name] for name in fields]
+        return [a.view(np.uint16) if a.dtype == np.float16 else a for a in arrays]
+
     def fit(self, *, homes: int, devices: int) -> None:
         """Make room for that many rows; new rows hold their fill values. Never shrinks."""
         wanted = {"home": homes, "device": devices}

@@ -27,11 +27,12 @@ from mimamori.rules.columns import Columns
 from mimamori.rules.count import CountDetector
 from mimamori.rules.cut_off import CutOffDetector
 from mimamori.rules.drift import DriftDetector
-from mimamori.rules.evidence import CELL, EvidenceDetector
+from mimamori.rules.evidence import EvidenceDetector
 from mimamori.rules.latest import Latest, Shared, cell_of, latest_columns
 from mimamori.rules.level import LEVEL_CELL
 from mimamori.rules.outage import OutageDetector
 from mimamori.rules.own import MOST, Own
+from mimamori.rules.quiet import CELL
 from mimamori.rules.rise import RiseDetector
 from mimamori.rules.silent import SilentDetector
 from mimamori.rules.spec import (

@@ -5,6 +5,7 @@ May import numpy and numba. What is compiled here reads and writes nothing but i
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -16,23 +17,75 @@ F = TypeVar("F", bound=Callable[..., Any])
 Rows = NDArray[np.intp]
 
 
-def compiled(function: F) -> F:
+def compiled(function: F, **options: Any) -> F:
     """Machine code of `function`, made at first use and kept on disk: only the first start of an installation waits.
 
-    Where no folder can be written to, it is made anew at each start.
+    Where no folder can be written to, it is made anew at each start. What is kept is only used while the functions and
+    constants that went into it are the same: numba by itself looks at the function's own file alone.
     """
     try:
-        return cast("F", njit(cache=True, nogil=True)(function))
+        machine = njit(cache=True, nogil=True, **options)(function)
+        kept = machine._cache._cache_file  # noqa: SLF001 - numba is pinned
+        kept._source_stamp = (kept._source_stamp, made_of(function))  # noqa: SLF001
     except RuntimeError:  # no place for the cache
-        return cast("F", njit(nogil=True)(function))
+        machine = njit(nogil=True, **options)(function)
+    return cast("F", machine)
 
 
-@compiled
+def lean(function: F) -> F:
+    """As `compiled`, of a function that makes no arrays: then nothing counts references to those it is given.
+
+    In a loop that looks at many columns, that counting takes many times as long as the work.
+    """
+    return compiled(function, _nrt=False)
+
+
+def inlined(function: F) -> F:
+    """A part of compiled functions, written into each that calls it: handing many columns on costs, too."""
+    return compiled(function, inline="always")
+
+
+def made_of(function: Callable[..., Any]) -> str:
+    """Digest of a function's code and of the functions and constants of ours that it names."""
+    digest = hashlib.sha256(function.__code__.co_code)
+    digest.update(repr(function.__code__.co_consts).encode())
+    for name in function.__code__.co_names:
+        value = function.__globals__.get(name)
+        inner = getattr(value, "py_func", None)
+        digest.update(f"{name}={made_of(inner) if inner else _constant(value)};".encode())
+    return digest.hexdigest()
+
+
+def _constant(value: object) -> str:
+    if isinstance(value, type):
+        return repr(getattr(value, "_fields", value.__name__))
+    return repr(value) if isinstance(value, int | float | bool | tuple | list | range | np.ndarray) else ""
+
+
+@inlined
 def bits_of(word: Any) -> Any:
     """How many bits of 32 are set (Warren, Hacker's Delight, 5-1)."""
     word = word - ((word >> 1) & 0x55555555)
     word = (word & 0x33333333) + ((word >> 2) & 0x33333333)
     return (((word + (word >> 4)) & 0x0F0F0F0F) * 0x01010101 & 0xFFFFFFFF) >> 24
+
+
+@inlined
+def number(half: Any) -> Any:
+    """Value of a half-precision pattern (uint16), which must be finite: machine code has no halves of its own."""
+    bits = np.int64(half)
+    return np.uint32((bits & 0x7FFF) << 13 | (bits & 0x8000) << 16).view(np.float32) * np.float32(2.0**112)
+
+
+@inlined
+def pattern(value: Any) -> Any:
+    """Half-precision pattern (uint16) nearest to a finite value of less than 65,520, ties to even, as numpy rounds."""
+    bits = np.int64(np.float32(value).view(np.uint32))
+    sign, bits = (bits >> 16) & 0x8000, bits & 0x7FFFFFFF
+    if bits < 0x38800000:  # below the smallest normal one: the addition rounds at its last place
+        small = np.float32(np.float32(np.abs(value)) + np.float32(0.5))
+        return np.uint16(sign | (np.int64(np.float32(small).view(np.uint32)) - 0x3F000000))
+    return np.uint16(sign | ((bits - 0x38000000 + 0xFFF + ((bits >> 13) & 1)) >> 13))
 
 
 class Block(NamedTuple):

@@ -1,0 +1,327 @@
+"""Five minutes of evidence, compiled: one loop over households, and what it does with each in plain steps.
+
+May import model and rules. Every step is about one household, row `h` of the columns; `s` is everything it may touch.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimamori.model.findings import Level, Verdict
+from mimamori.model.times import HOUR, MINUTE, NEVER
+from mimamori.rules.habit import (
+    ACTIVE_RATE,
+    Habits,
+    Worked,
+    end_spell,
+    hazards,
+    learn_activity,
+    learn_end,
+    learn_quiet_cell,
+    record_peak,
+    set_threshold,
+)  # fmt: skip
+from mimamori.rules.kernel import Rows, compiled, inlined, lean, number, pattern
+from mimamori.rules.latest import BED, DOOR, POWER
+from mimamori.rules.level import LEVEL_CELL, LOWEST_SUM, Levels, Shares, end_half_hour, weigh
+from mimamori.rules.spec import SIGNS
+
+CELL = 5 * MINUTE
+WATCH_FROM = 0.6  # of the threshold: PENDING
+LEFT_ON = 0.05  # chance that what was on stays on (assumed): power takes back at most -log of it
+MOSTLY = 0.5
+OUT_MARGIN, OUT_FADES = 1.5, 0.98  # own longest outing times, and how much of it stays with each later outing
+MOST = 255  # devices of a kind that are told apart
+LOW = int(Level.LOW)
+UNKNOWN, FIRING, PENDING, CLEAR = (int(v) for v in (Verdict.UNKNOWN, Verdict.FIRING, Verdict.PENDING, Verdict.CLEAR))
+
+
+class Home(NamedTuple):
+    """The shared columns of a household that are looked at, whole."""
+
+    has: NDArray[np.bool_]
+    signs: NDArray[np.bool_]
+    out: NDArray[np.bool_]
+    value: NDArray[np.float64]
+    taken: NDArray[np.int64]
+    stirred: NDArray[np.int64]
+    last_sign: NDArray[np.int64]
+    last_door: NDArray[np.int64]
+
+
+class Devices(NamedTuple):
+    """The shared columns of devices that are looked at."""
+
+    device_home: NDArray[np.int32]
+    channel: NDArray[np.int8]
+    silent: NDArray[np.bool_]
+    watts_sum: NDArray[np.float64]
+    watts_n: NDArray[np.int32]
+
+
+class Kept(NamedTuple):
+    """The rule's own columns beside habits and levels, whole."""
+
+    nats: NDArray[np.float32]
+    abed: NDArray[np.uint16]
+    expected: NDArray[np.float32]
+    run: NDArray[np.int32]
+    was_out: NDArray[np.bool_]
+    left_at: NDArray[np.int64]
+    longest_out: NDArray[np.int64]
+    firing: NDArray[np.bool_]
+    since: NDArray[np.int64]
+    verdict: NDArray[np.int8]
+    level: NDArray[np.int8]
+
+
+class Limits(NamedTuple):
+    """The rule; spans in ns, budget in false alarms a day, sinks in nats a half hour. The first four tell columns."""
+
+    uses: NDArray[np.bool_]
+    bed: int
+    heart: int
+    breath: int
+    budget: float
+    sinks: float
+    quiet_at_least: int
+    at_most: int
+    out_at_least: int
+    out_at_most: int
+    out_high_after: float
+    priority: int
+
+
+class Cell(NamedTuple):
+    """Five minutes that end at `at`; the arrays are (kinds, n) sensors and those that are not silent, and (n,) Wh."""
+
+    at: int
+    slot: int
+    day: int
+    closes: bool  # a half hour of power
+    everyone: NDArray[np.uint8]
+    speaking: NDArray[np.uint8]
+    wh: NDArray[np.float64]
+
+
+class Room(NamedTuple):
+    """Arrays to work in: (n,) rows found, (kinds,) working and hazard, (bins,) share."""
+
+    found: Rows
+    working: NDArray[np.float64]
+    hazard: NDArray[np.float64]
+    share: NDArray[np.float64]
+
+
+class Everything(NamedTuple):
+    """All that a step may read or write."""
+
+    home: Home
+    kept: Kept
+    habits: Habits
+    levels: Levels
+    worked: Worked
+    limits: Limits
+    room: Room
+
+
+@compiled
+def sensors(devices: Devices, rows: int, closes: bool) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Shares]:
+    """(everyone, speaking, wh) as in Cell; wh is empty between half hours.
+
+    It is NaN unless every meter and plug of the household has told its power in the half hour.
+    """
+    home, channel, silent = devices.device_home, devices.channel, devices.silent
+    everyone, speaking = np.zeros((len(SIGNS), rows), np.uint8), np.zeros((len(SIGNS), rows), np.uint8)
+    wh = np.zeros(rows if closes else 0)
+    for d in range(len(home)):
+        k, h = channel[d], home[d]
+        if k >= 0:
+            everyone[k, h] += everyone[k, h] < MOST
+            speaking[k, h] += not silent[d] and speaking[k, h] < MOST
+        if closes and k == POWER:
+            n = devices.watts_n[d]
+            wh[h] += devices.watts_sum[d] / n * (LEVEL_CELL / HOUR) if n else np.nan
+    if closes:
+        for h in range(rows):
+            if everyone[POWER, h] == 0:
+                wh[h] = np.nan
+    return everyone, speaking, wh
+
+
+@lean
+def close(rows: int, cell: Cell, s: Everything) -> int:
+    """Close the cell for all households; how many of them, in `room.found`, changed verdict or level."""
+    found, verdicts, levels, n = s.room.found, s.kept.verdict, s.kept.level, 0
+    for h in range(rows):
+        kinds, known = _working(h, cell, s)
+        by_events, firing = kinds & ~(1 << POWER) != 0, s.kept.firing[h]
+        if not (by_events or cell.closes):
+            continue
+        if known and s.habits.first_seen[h] == NEVER:
+            s.habits.first_seen[h] = s.kept.since[h] = s.habits.peak_at[h] = cell.at
+            set_threshold(h, cell.at, s.limits.budget, s.habits)
+        abed = _abed(h, cell, kinds >> BED & 1 != 0, s)
+        in_all_along = not (s.home.out[h] or s.kept.was_out[h] or abed)
+        if by_events:
+            _take_events(h, cell, kinds & ~(1 << POWER), known, abed, s)
+        if cell.closes:
+            _take_power(h, cell, in_all_along and s.room.working[POWER] > 0, not by_events, s)
+        known = known and (by_events or not np.isnan(s.levels.edge[0, h]))
+        verdict, level = _judge(h, cell, known, by_events, s)
+        if verdict != verdicts[h] or level != levels[h]:
+            verdicts[h], levels[h] = verdict, level
+            found[n] = h
+            n += 1
+        if cell.closes:
+            alarmed = s.kept.firing[h] and not firing and not by_events
+            end_half_hour(h, cell.wh[h], cell.slot, cell.day, alarmed, s.limits.sinks, s.levels)
+    return n
+
+
+@inlined
+def _working(h: int, cell: Cell, s: Everything) -> tuple[int, bool]:
+    """Kinds of sensor the home has, a bit each; whether any is not silent. Sets the share of each kind that is not.
+
+    A silent sensor contributes nothing.
+    """
+    kinds, known = 0, False
+    for k in range(len(SIGNS)):
+        s.room.working[k] = 0.0
+        if s.limits.uses[k] and s.home.has[k, h]:
+            kinds |= 1 << k
+            if cell.speaking[k, h]:
+                s.room.working[k] = cell.speaking[k, h] / cell.everyone[k, h]
+                known = True
+    return kinds, known
+
+
+@inlined
+def _abed(h: int, cell: Cell, has: bool, s: Everything) -> bool:
+    """In bed, and pulse or breath was told in this cell, and the body stirred.
+
+    Then nothing is missing: whoever lies longer than usual is the business of the rules about rising. While the
+    bed sensor is silent, whoever lies in bed at this time more often than not is taken to.
+    """
+    home, limits, share = s.home, s.limits, s.kept.abed
+    since, works = cell.at - CELL, s.room.working[BED] > 0
+    told = home.taken[limits.heart, h] > since or home.taken[limits.breath, h] > since
+    abed: bool = told and home.stirred[h] > since and home.value[limits.bed, h] > 0
+    if works:
+        before = number(share[cell.slot, h])
+        share[cell.slot, h] = pattern(before + ACTIVE_RATE * (abed - before))
+    if has and not works:
+        abed = number(share[cell.slot, h]) > MOSTLY
+    return abed
+
+
+@inlined
+def _take_events(h: int, cell: Cell, kinds: int, known: bool, abed: bool, s: Everything) -> None:
+    """Five minutes with or without a sign of life."""
+    signs, slot, kept, habits, hazard = 0, cell.slot, s.kept, s.habits, s.room.hazard
+    for k in range(len(SIGNS)):
+        signs |= (s.limits.uses[k] and s.home.signs[k, h]) << k
+    sign, out, was_out, run = signs != 0, s.home.out[h], kept.was_out[h], kept.run[h]
+    adds = known and not (out or was_out or abed or sign)
+    learns = known and not (was_out or abed or kept.firing[h]) and (sign or not out)
+    if learns:
+        learn_activity(h, slot, sign, habits)
+    if run >= 1 and (learns or adds):
+        base = hazards(h, slot, run, kinds, habits, s.worked, hazard)
+        if learns:
+            learn_quiet_cell(h, slot, run, base, hazard.sum(), habits)
+        if learns and sign:
+            learn_end(h, slot, run, signs, habits, s.worked)
+        if adds:
+            _add(h, slot, s)
+    if run >= 1 and (sign or out):
+        end_spell(h, slot, (cell.at - kept.since[h]) // LEVEL_CELL + 4, habits, s.worked)
+    if run >= 1 and sign:
+        record_peak(h, _total(h, kept), cell.at, s.limits.budget, habits)
+    kept.run[h] += adds
+    if sign or out:
+        _settle(h, cell.at, signs >> DOOR & 1 != 0, s)
+    kept.was_out[h] = out
+
+
+@inlined
+def _add(h: int, slot: int, s: Everything) -> None:
+    """Nobody was seen: evidence, each kind of sensor's by its hazard and the share of it that is not silent."""
+    nats, hazard, working, total = s.kept.nats, s.room.hazard, s.room.working, 0.0
+    for k in range(len(SIGNS)):
+        total += hazard[k] * working[k]
+    if total > 0:
+        a_unit = -math.log1p(-total) / total
+        for k in range(len(SIGNS)):
+            nats[k, h] += hazard[k] * working[k] * a_unit
+    s.kept.expected[h] += number(s.habits.active[slot, h])
+
+
+@inlined
+def _settle(h: int, at: int, door: bool, s: Everything) -> None:
+    """A sign of life, or being out, takes the sum back to zero; an outing that ends is remembered."""
+    kept, out, was_out, last = s.kept, s.home.out[h], s.kept.was_out[h], s.home.last_sign[h]
+    kept.nats[:, h] = 0
+    s.levels.sum[h] = kept.expected[h] = kept.run[h] = 0
+    if not out or door:
+        kept.firing[h] = False
+    kept.since[h] = max(kept.since[h], min(last, at))
+    if was_out and not out:
+        kept.longest_out[h] = max(last - kept.left_at[h], np.int64(kept.longest_out[h] * OUT_FADES))
+    if out and not was_out:
+        kept.left_at[h] = s.home.last_door[h]
+
+
+@inlined
+def _take_power(h: int, cell: Cell, weighs: bool, alone: bool, s: Everything) -> None:
+    """Half an hour of power.
+
+    Where there are other sensors too, whoever fell may have left on what was on: then power goes on as by day, and
+    says nothing. The mixture of both keeps an iron from outweighing a day without a step.
+    """
+    wh, above, kept = cell.wh[h], False, s.kept
+    weighs = weighs and not np.isnan(wh)
+    if weighs:
+        above = weigh(h, wh, 0.0 if alone else LOWEST_SUM, cell.slot, s.levels, s.room.share)
+    if s.home.last_sign[h] > cell.at - LEVEL_CELL:
+        s.levels.sum[h] = 0  # this half hour had a sure sign of life
+    own = np.float64(s.levels.sum[h])
+    kept.nats[POWER, h] = own if alone or own == 0 else math.log(LEFT_ON + (1 - LEFT_ON) * math.exp(own))
+    if weighs and alone and own <= 0:
+        kept.firing[h] = False
+    if weighs and alone and (own <= 0 or above):
+        kept.since[h] = cell.at
+
+
+@inlined
+def _total(h: int, kept: Kept) -> float:
+    """Nats; what power takes back never makes a debt."""
+    total = np.float32(0)
+    for k in range(len(SIGNS)):
+        total += kept.nats[k, h]
+    return max(np.float64(total), 0.0)
+
+
+@inlined
+def _judge(h: int, cell: Cell, known: bool, by_events: bool, s: Everything) -> tuple[int, int]:
+    """Verdict and level."""
+    kept, limits, out = s.kept, s.limits, s.home.out[h]
+    total, threshold = _total(h, kept), s.habits.threshold[h] if by_events else s.levels.threshold[h]
+    seen = known and s.habits.first_seen[h] != NEVER
+    quiet, away = cell.at - kept.since[h], cell.at - s.home.last_door[h]
+    longest = min(max(kept.longest_out[h] * OUT_MARGIN, limits.out_at_least), limits.out_at_most)
+    if seen and out:
+        kept.firing[h] = kept.firing[h] or away >= longest
+    elif seen:
+        long = not by_events or quiet >= limits.quiet_at_least
+        kept.firing[h] = kept.firing[h] or (total >= threshold and long) or quiet >= limits.at_most
+    verdict, level = (PENDING if total >= WATCH_FROM * threshold else CLEAR), 0
+    if kept.firing[h]:
+        # A night away that nobody was told of is worth a word by day, not a call at night.
+        note = out and away < min(limits.out_high_after * longest, limits.out_at_most)
+        verdict, level = FIRING, LOW if note else limits.priority
+    return (verdict if seen else UNKNOWN), level

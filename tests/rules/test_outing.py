@@ -13,6 +13,7 @@ from mimamori.model.metrics import Metrics
 from mimamori.model.readings import reading_batch
 from mimamori.model.times import MINUTE, SECOND
 from mimamori.rules.columns import Columns
+from mimamori.rules.fold import cells_of
 from mimamori.rules.latest import CELL, Latest, latest_columns
 
 METRICS = Metrics()
@@ -66,7 +67,9 @@ def outings(homes: list[list[Event]]) -> list[list[bool]]:
     for n in range(1 + max(t for events in homes for t, _ in events) // 10):
         at = START + (n + 1) * CELL
         cell = [(h, device, metric, 1.0, t, t + 1, 0) for t, h, device, metric in rows if at - CELL <= t < at]
-        latest.apply(reading_batch(cell).canonical())
+        batch = reading_batch(cell).canonical()
+        if cell:
+            latest.apply(batch, 0, *cells_of(batch.got, CELL)[:2])
         for mine, out in zip(found, columns["out"].tolist(), strict=True):
             mine.append(out)
     return found

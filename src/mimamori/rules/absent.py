@@ -5,19 +5,108 @@ May import model and rules. The sensor must still be talking: if it is not, noth
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch, Verdict
-from mimamori.model.times import MINUTE, NEVER, Nanos
-from mimamori.rules.changes import LEVELS, changed, findings_of, judged, leveled
+from mimamori.model.findings import FindingBatch, no_findings
+from mimamori.model.times import MINUTE, NEVER, SECOND, Nanos
+from mimamori.rules.changes import CLEAR, FIRING, LEVELS, UNKNOWN, findings_of, rows_of
 from mimamori.rules.columns import Column
+from mimamori.rules.kernel import Rows, inlined, lean
 from mimamori.rules.latest import Shared
 from mimamori.rules.spec import Absent, Rule
 
 FACTS = ("seconds", "confirm_seconds", "last_heart_rate", "last_respiration_rate")
 MISSED = 6  # values in a row in which it saw nobody: a slow sensor that lost two of them has told nothing
 MARGIN, FADES = 1.5, 0.9995  # times the longest own loss; how much of it stays after each later minute in bed
+
+
+class Home(NamedTuple):
+    """The shared columns that are looked at."""
+
+    fresh: NDArray[np.bool_]
+    value: NDArray[np.float64]
+    taken: NDArray[np.int64]
+    stirred: NDArray[np.int64]
+
+
+class Kept(NamedTuple):
+    """The rule's columns."""
+
+    firing: NDArray[np.bool_]
+    watched: NDArray[np.bool_]
+    since: NDArray[np.int64]
+    missed: NDArray[np.int16]
+    gone: NDArray[np.int64]
+    longest: NDArray[np.float32]
+    verdict: NDArray[np.int8]
+    level: NDArray[np.int8]
+
+
+class Limits(NamedTuple):
+    """The rule: three metrics, spans in ns, its priority."""
+
+    bed: int
+    heart: int
+    breath: int
+    confirm: int
+    confirm_at_most: int
+    seen_within: int
+    sensor_within: int
+    priority: int
+
+
+@lean
+def _judge(at: int, home: Home, count: NDArray[np.uint16], kept: Kept, limits: Limits, found: Rows) -> int:
+    """The minute that ends at `at`, of all households; how many of them, in `found`, changed verdict or level.
+
+    count: (n,) how often the bed spoke in it.
+    """
+    verdicts, levels, n = kept.verdict, kept.level, 0
+    for h in range(len(found)):
+        if not (home.fresh[h] or kept.watched[h] or verdicts[h] != UNKNOWN):
+            continue
+        signs = _last_sign(h, home, limits)
+        told, gone = home.taken[limits.bed, h], 0 if signs == NEVER else at - signs
+        talking, in_bed = told != NEVER and at - told <= limits.sensor_within, home.value[limits.bed, h] > 0
+        watched = talking and in_bed
+        _learn(h, gone, watched, kept, limits)
+        limit = min(max(kept.longest[h] * MARGIN, limits.confirm), limits.confirm_at_most)
+        missed = (kept.missed[h] if signs == kept.since[h] else 0) + (count[h] if gone >= MINUTE else 0)
+        kept.missed[h] = min(missed, 30_000)
+        # A sensor that has seen nobody for long has lost them for another reason: it never begins an alert then.
+        if watched and gone >= limit and gone <= limits.seen_within and missed >= MISSED:
+            kept.firing[h] = True
+        if talking and (not in_bed or (signs != NEVER and gone < limit)):
+            kept.firing[h] = False
+        kept.watched[h], kept.since[h] = watched, signs
+        level = limits.priority if kept.firing[h] else 0
+        verdict = UNKNOWN if not talking else FIRING if kept.firing[h] else CLEAR
+        if verdict != verdicts[h] or level != levels[h]:
+            verdicts[h], levels[h], found[n] = verdict, level, h
+            n += 1
+    return n
+
+
+@inlined
+def _last_sign(h: int, home: Home, limits: Limits) -> int:
+    """ns: last heartbeat, breath or stirring told; NEVER if none."""
+    last: int = max(home.taken[limits.heart, h], home.taken[limits.breath, h], home.stirred[h])
+    return last
+
+
+@inlined
+def _learn(h: int, gone: int, watched: bool, kept: Kept, limits: Limits) -> None:
+    """Losses of signal that end by themselves are this sensor's own: it is given a little longer than those."""
+    before, longest = kept.gone[h], np.float64(kept.longest[h])
+    if watched:
+        longest = np.float64(np.float32(longest * FADES))
+        if gone < before <= limits.seen_within:  # longer: not lost, but not yet seen
+            longest = max(min(before, limits.confirm_at_most), longest)
+        kept.longest[h] = longest
+    kept.gone[h] = gone if watched else 0
 
 
 class AbsentDetector:
@@ -34,6 +123,10 @@ class AbsentDetector:
         self.metric: int | None = shared.metrics.index("in_bed")
         self._heart = shared.metrics.index("heart_rate")
         self._breath = shared.metrics.index("respiration_rate")
+        self._limits = Limits(
+            self.metric, self._heart, self._breath, condition.confirm, condition.confirm_at_most,
+            condition.seen_within, condition.sensor_within, int(LEVELS[rule.priority]),
+        )  # fmt: skip
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -50,70 +143,36 @@ class AbsentDetector:
         ]
         return [Column(f"{rule.name}.{c.name}", c.dtype, c.fill, c.unit, c.shape) for c in own]
 
+    def _c(self, name: str) -> NDArray[Any]:
+        return self._columns[f"{self._rule.name}.{name}"]
+
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the minute that ends at `at` (ns, whole minute)."""
-        c, name = self._columns, self._rule.name
-        rows = np.flatnonzero(c["fresh"] | c[f"{name}.watched"] | (c[f"{name}.verdict"] != Verdict.UNKNOWN))
-        signs = self._last_signs(rows)
-        told = c["taken"][self.metric][rows]
-        talking = (told != NEVER) & (at - np.where(told == NEVER, at, told) <= self._spec.sensor_within)
-        in_bed = c["value"][self.metric][rows] > 0
-        gone = np.where(signs == NEVER, 0, at - np.where(signs == NEVER, at, signs))
-        self._learn(rows, gone, talking & in_bed)
-        limit = self._limit(rows)
-        missed = np.where(signs == c[f"{name}.since"][rows], c[f"{name}.missed"][rows], 0)
-        missed += np.where(gone < MINUTE, 0, self._latest.minute(self.metric)[1][rows])
-        c[f"{name}.missed"][rows] = np.minimum(missed, 30_000)
-        # A sensor that has seen nobody for long has lost them for another reason: it never begins an alert then.
-        begins = talking & in_bed & (gone >= limit) & (gone <= self._spec.seen_within) & (missed >= MISSED)
-        ends = talking & (~in_bed | ((signs != NEVER) & (gone < limit)))
-        firing = (c[f"{name}.firing"][rows] | begins) & ~ends
-        c[f"{name}.firing"][rows] = firing
-        c[f"{name}.watched"][rows] = talking & in_bed
-        c[f"{name}.since"][rows] = signs
-        return changed(
-            rows, rule=self._index, old=(c[f"{name}.verdict"], c[f"{name}.level"]),
-            verdict=judged(firing=firing, pending=np.zeros(len(firing), bool), known=talking),
-            level=leveled(firing, LEVELS[self._rule.priority]), since=signs, score=gone / MINUTE,
+        c, found = self._columns, rows_of(self._columns)
+        home, kept = Home(*c.bundle(Home._fields)), Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))
+        count = self._latest.minute(self.metric)[1]
+        changed = _judge(at, home, count, kept, self._limits, found)
+        return self._findings(found[:changed], at) if changed else no_findings()
+
+    def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
+        return findings_of(
+            rows, rule=self._index, verdict=self._c("verdict")[rows], level=self._c("level")[rows],
+            since=self._c("since")[rows], score=_gone(self._c("since")[rows], at) / MINUTE,
             facts=lambda rows: self._facts(rows, at), home=None, at=at,
         )  # fmt: skip
 
-    def _learn(self, rows: NDArray[np.intp], gone: Nanos, watched: NDArray[np.bool_]) -> None:
-        """Losses of signal that end by themselves are this sensor's own: it is given a little longer than those."""
-        c, name = self._columns, self._rule.name
-        before, longest = c[f"{name}.gone"][rows], c[f"{name}.longest"]
-        longest[rows[watched]] *= FADES
-        back = watched & (gone < before) & (before <= self._spec.seen_within)  # longer: not lost, but not yet seen
-        ended = rows[back]
-        longest[ended] = np.maximum(np.minimum(before[back], self._spec.confirm_at_most), longest[ended])
-        c[f"{name}.gone"][rows] = np.where(watched, gone, 0)
-
-    def _limit(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """(n,) ns."""
-        limit: NDArray[np.float64] = np.clip(
-            self._columns[f"{self._rule.name}.longest"][rows] * MARGIN, self._spec.confirm, self._spec.confirm_at_most
-        )
-        return limit
-
-    def _last_signs(self, rows: NDArray[np.intp]) -> Nanos:
-        """(n,) ns: last heartbeat, breath or stirring told; NEVER if none."""
-        c = self._columns
-        taken = c["taken"]
-        last: Nanos = np.maximum(np.maximum(taken[self._heart][rows], taken[self._breath][rows]), c["stirred"][rows])
-        return last
-
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
-        c, signs = self._columns, self._last_signs(rows)
-        seconds = np.where(signs == NEVER, 0, at - np.where(signs == NEVER, at, signs)) / MINUTE * 60
-        confirm = self._limit(rows) / MINUTE * 60
-        return np.column_stack([seconds, confirm, c["value"][self._heart, rows], c["value"][self._breath, rows]])
+        c, spec = self._columns, self._spec
+        confirm = np.clip(self._c("longest")[rows].astype(np.float64) * MARGIN, spec.confirm, spec.confirm_at_most)
+        last = [c["value"][metric, rows] for metric in (self._heart, self._breath)]
+        return np.column_stack([_gone(self._c("since")[rows], at) / SECOND, confirm / SECOND, *last])
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""
-        c, name = self._columns, self._rule.name
-        verdict = c[f"{name}.verdict"]
-        return findings_of(
-            np.arange(len(verdict)), rule=self._index, verdict=verdict, level=c[f"{name}.level"],
-            since=c[f"{name}.since"], score=np.zeros(len(verdict)), facts=lambda rows: self._facts(rows, at),
-            home=None, at=at,
-        )  # fmt: skip
+        return self._findings(np.arange(self._columns.rows["home"]), at)
+
+
+def _gone(since: Nanos, at: int) -> Nanos:
+    """(n,) ns since then; 0 where that is NEVER."""
+    gone: Nanos = np.where(since == NEVER, 0, at - np.where(since == NEVER, at, since))
+    return gone

@@ -1,4 +1,4 @@
-"""From full verdict columns to the batch of what changed. May import model only."""
+"""From full verdict columns to the batch of what changed. May import model and rules.columns."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from mimamori.model.findings import FACTS, FindingBatch, Level, Verdict, no_findings
 from mimamori.model.times import MINUTE, NEVER, Nanos
+from mimamori.rules.columns import Columns
 
 NOT_DUE = 2**62
 """ns, of a row that nothing but new readings can change: most rows at most minutes, and the rules pass them over."""
 NO_MINUTE, NOT_DUE_MINUTE = -(2**31), 2**31 - 1
 """NEVER and NOT_DUE of instants on the grid, which columns keep in four bytes: minutes since 1970."""
+CLEAR, PENDING, FIRING, UNKNOWN = (int(v) for v in (Verdict.CLEAR, Verdict.PENDING, Verdict.FIRING, Verdict.UNKNOWN))
 LEVELS = {"low": Level.LOW, "medium": Level.MEDIUM, "high": Level.HIGH}
 
 Facts = Callable[[NDArray[np.intp]], NDArray[np.float64]]
@@ -67,6 +69,11 @@ def judged(*, firing: NDArray[np.bool_], pending: NDArray[np.bool_], known: NDAr
     verdict[firing] = Verdict.FIRING
     verdict[~known] = Verdict.UNKNOWN
     return verdict.astype(np.int8)
+
+
+def rows_of(columns: Columns) -> NDArray[np.intp]:
+    """(n,) room for the rows of all households, for loops that note who changed."""
+    return np.empty(columns.rows["home"], np.intp)
 
 
 def instant(minute: NDArray[np.int32]) -> Nanos:

@@ -41,6 +41,7 @@ class Columns:
         self._capacity = {"home": max(capacity, 1), "device": max(capacity, 1)}
         self._whole = {c.name: _filled(c, self._capacity[c.axis]) for c in declared}
         self._live: dict[str, NDArray[Any]] = {}
+        self._bundles: dict[tuple[str, tuple[str, ...]], list[NDArray[Any]]] = {}
         self._cut_views()
 
     def declare(self, more: Sequence[Column]) -> None:
@@ -56,10 +57,14 @@ class Columns:
         """The array with its spare capacity, contiguous: for compiled loops, which index rows and never count them."""
         return self._whole[name]
 
-    def bundle(self, fields: Sequence[str], prefix: str = "") -> list[NDArray[Any]]:
+    def bundle(self, fields: tuple[str, ...], prefix: str = "") -> list[NDArray[Any]]:
         """`whole` of those columns; half-precision ones as their patterns (rules.kernel.number and pattern)."""
-        arrays = [self._whole[prefix + name] for name in fields]
-        return [a.view(np.uint16) if a.dtype == np.float16 else a for a in arrays]
+        known = self._bundles.get((prefix, fields))
+        if known is None:
+            arrays = [self._whole[prefix + name] for name in fields]
+            known = [a.view(np.uint16) if a.dtype == np.float16 else a for a in arrays]
+            self._bundles[prefix, fields] = known
+        return known
 
     def fit(self, *, homes: int, devices: int) -> None:
         """Make room for that many rows; new rows hold their fill values. Never shrinks."""
@@ -85,6 +90,7 @@ class Columns:
 
     def _cut_views(self) -> None:
         self.version += 1
+        self._bundles.clear()
         self._live = {n: self._whole[n][..., : self.rows[c.axis]] for n, c in self.declared.items()}
 
     def snapshot(self) -> dict[str, NDArray[Any]]:

@@ -28,11 +28,12 @@ from mimamori.rules.count import CountDetector
 from mimamori.rules.cut_off import CutOffDetector
 from mimamori.rules.drift import DriftDetector
 from mimamori.rules.evidence import EvidenceDetector
-from mimamori.rules.latest import Latest, Shared, cell_of, latest_columns
+from mimamori.rules.fold import cells_of
+from mimamori.rules.latest import CELL, Latest, Shared, cell_of, latest_columns
 from mimamori.rules.level import LEVEL_CELL
 from mimamori.rules.outage import OutageDetector
 from mimamori.rules.own import MOST, Own
-from mimamori.rules.quiet import CELL
+from mimamori.rules.quiet import CELL as EVIDENCE_CELL
 from mimamori.rules.rise import RiseDetector
 from mimamori.rules.silent import SilentDetector
 from mimamori.rules.spec import (
@@ -100,6 +101,7 @@ class Engine:
         }
         self._stride = math.gcd(*(d.every for d in self.detectors)) or GRID
         self._latest.sum_up(sorted({d.metric for d in self.detectors if d.metric is not None}))
+        self._sent: set[int] = set()  # metrics that some household has sent
         self._waiting = no_readings()
         self._evaluated = NEVER  # last grid point that was evaluated
         self._own: dict[int, dict[str, dict[str, float | str]]] = {}
@@ -126,25 +128,31 @@ class Engine:
         self._fit()
         if (batch.taken > batch.got).any():  # a clock that is ahead: nothing has happened before it was heard
             batch = replace(batch, taken=np.minimum(batch.taken, batch.got))
-        waiting = concat([self._waiting, batch])
         found: list[FindingBatch] = []
-        cells = cell_of(waiting.got)
-        if (cells[1:] < cells[:-1]).any():
-            order = np.argsort(cells, kind="stable")
-            waiting, cells = waiting.take(order), cells[order]
-        if self._evaluated == NEVER and len(cells):
-            self._evaluated = (int(cells[0]) - 1) // GRID * GRID
-        whole = int(np.searchsorted(cells, now))  # the cell that `now` lies in may still bring more
-        begin = 0
-        for end in [*(np.flatnonzero(np.diff(-(-cells[:whole] // GRID))) + 1).tolist(), whole]:
-            if end > begin:
-                found += self._evaluate_before(int(cells[begin]))
-                self._latest.apply(waiting.take(slice(begin, end)))
-                begin = end
-        self._waiting = waiting.take(slice(begin, None))
+        for readings in _parted(self._waiting, self._latest.news(batch), now):
+            found += self._fold(readings, now)
         if self._evaluated != NEVER:
             found += self._evaluate_before(now)
         return _in_order(concat_findings(found))
+
+    def _fold(self, waiting: ReadingBatch, now: int) -> list[FindingBatch]:
+        """Fold in the cells that are over at `now`, and evaluate the grid points that pass; the rest waits."""
+        found: list[FindingBatch] = []
+        ends, at, in_order = cells_of(waiting.got, CELL)
+        if not in_order:
+            waiting = waiting.take(np.argsort(cell_of(waiting.got), kind="stable"))
+            ends, at, _ = cells_of(waiting.got, CELL)
+        if self._evaluated == NEVER and len(at):
+            self._evaluated = (int(at[0]) - 1) // GRID * GRID
+        whole = int(np.searchsorted(at, now))  # the cell that `now` lies in may still bring more
+        begin = first = 0
+        for last in [*(np.flatnonzero(np.diff(-(-at[:whole] // GRID))) + 1).tolist(), whole]:
+            if last > first:
+                found += self._evaluate_before(int(at[first]))
+                self._latest.apply(waiting, begin, ends[first:last], at[first:last])
+                begin, first = int(ends[last - 1]), last
+        self._waiting = waiting.take(slice(begin, None))
+        return found
 
     def _evaluate_before(self, at: int) -> list[FindingBatch]:
         """Evaluate the grid points in (last, at): all readings up to them have been applied."""
@@ -166,14 +174,18 @@ class Engine:
     def _begin_cells(self, at: int) -> None:
         """Empty what ends at `at`, after every rule has seen it: a site may have several rules of one kind."""
         self._latest.begin_minute()
-        if at % CELL == 0:
+        if at % EVIDENCE_CELL == 0:
             self._latest.begin_evidence_cell()
             if (self._zone.local(at - 1) + 1) % LEVEL_CELL == 0:
                 self._latest.begin_level_cell()
 
     def _idle(self, detector: Detector) -> bool:
         """A rule about a metric that no household has ever sent has nothing to say."""
-        return detector.metric is not None and not bool((self._columns["taken"][detector.metric] != NEVER).any())
+        if detector.metric is None or detector.metric in self._sent:
+            return False
+        if (self._columns["taken"][detector.metric] != NEVER).any():
+            self._sent.add(detector.metric)
+        return detector.metric not in self._sent
 
     def resume(self, now: int) -> None:
         """Go on after a time in which nobody watched, up to `now` (ns): it was not quiet, it was unknown.
@@ -184,7 +196,9 @@ class Engine:
             return
         point = (now - 1) // GRID * GRID
         before = cell_of(self._waiting.got) <= point  # came before that time: folded in now, it would be heard long ago
-        self._latest.apply(self._waiting.take(before))
+        ends, at, _ = cells_of(self._waiting.got[before], CELL)
+        if len(ends):
+            self._latest.apply(self._waiting.take(before), 0, ends, at)
         self._waiting = self._waiting.take(~before)
         for name in ("heard", "late_from", "spoken", "counts_from"):
             heard = self._columns[name]
@@ -268,6 +282,16 @@ class Engine:
     def bytes_per_home(self) -> int:
         """Bytes of state for one household, without its devices."""
         return self._columns.bytes_per_home()
+
+
+def _parted(waiting: ReadingBatch, new: ReadingBatch, now: int) -> list[ReadingBatch]:
+    """What waits together with what is new of the same cells, and the rest, which is not copied for a few rows."""
+    if len(waiting) and len(new):
+        over = int(cell_of(waiting.got).max())
+        if over < now and over < new.got[-1] and bool((new.got[1:] >= new.got[:-1]).all()):
+            same = int(np.searchsorted(new.got, over, side="right"))
+            return [concat([waiting, new.take(slice(same))]), new.take(slice(same, None))]
+    return [concat([waiting, new])]
 
 
 def _in_order(found: FindingBatch) -> FindingBatch:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch
+from mimamori.model.findings import FindingBatch, no_findings
 from mimamori.model.times import DAY, HOUR, NEVER
-from mimamori.rules.changes import LEVELS, findings_of
+from mimamori.rules.changes import LEVELS, findings_of, rows_of
 from mimamori.rules.columns import Column
 from mimamori.rules.habit import SLOTS, Habits, Worked, begin_slot, fade, habit_columns, nothing_worked, slot_of
 from mimamori.rules.latest import POWER, Shared
@@ -108,17 +108,17 @@ class EvidenceDetector:
             begin_slot(rows, slot, habits, worked)
             self._slot = slot
         cell = Cell(at, slot, local // DAY, closes, *sensors(Devices(*(c[f] for f in Devices._fields)), rows, closes))
-        room = Room(np.empty(rows, np.intp), np.empty(len(SIGNS)), np.empty(len(SIGNS)), np.empty(BINS))
+        room = Room(rows_of(c), np.empty(len(SIGNS)), np.empty(len(SIGNS)), np.empty(BINS))
         everything = Everything(
             Home(*c.bundle(Home._fields)), Kept(*c.bundle(Kept._fields, f"{name}.")), habits, levels, worked,
             self._limits, room,
         )  # fmt: skip
-        found = room.found[: close(rows, cell, everything)]
+        changed = close(rows, cell, everything)
         if closes and slot == SLOTS - 1:
             forget(0, rows, levels)
         if closes and slot == NIGHT_BEGINS + NIGHT_SLOTS - 1:
             learn_quiet(0, rows, levels)
-        return self._findings(found, at)
+        return self._findings(room.found[:changed], at) if changed else no_findings()
 
     def _work(self, habits: Habits) -> Worked:
         """What was worked out of the habits; all anew when the rows are others."""

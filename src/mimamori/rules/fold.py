@@ -26,12 +26,12 @@ PART = 4096  # readings folded in at a time, of whole households: what stays in 
 
 
 @compiled
-def fold(block: Block, ends: Rows, at: NDArray[np.int64], kinds: Kinds, state: State) -> None:
+def fold(block: Block, begin: int, ends: Rows, at: NDArray[np.int64], kinds: Kinds, state: State) -> None:  # noqa: PLR0917
     """Fold cells in, one after the other. Rows must lie within the columns: nothing here checks them.
 
-    ends, at: (cells,), the row where each cell ends, and its end in ns.
+    ends, at: (cells,), the row behind each cell, the first of which is `begin`, and its end in ns.
     """
-    begin, homes = 0, block.home.max() + 1
+    homes = block.home[begin : ends[-1]].max() + 1
     for cell in range(len(ends)):
         rows = by_household(block, begin, ends[cell], homes)
         first, last = 0, 0
@@ -42,6 +42,29 @@ def fold(block: Block, ends: Rows, at: NDArray[np.int64], kinds: Kinds, state: S
             _fold_part(rows[first:last], block, at[cell], kinds, state)
             first = last
         begin = ends[cell]
+
+
+@compiled
+def cells_of(got: NDArray[np.int64], cell: int) -> tuple[Rows, NDArray[np.int64], bool]:
+    """(ends, at, in order) of cells of that length in ns, as `fold` takes them; in order: each after the one before.
+
+    A reading got in (at - cell, at] is of the cell that ends `at`.
+    """
+    n, last, ordered = 0, NEVER, True
+    for i in range(len(got)):
+        if got[i] > last or got[i] <= last - cell:
+            ordered = ordered and got[i] > last
+            last = -(-got[i] // cell) * cell
+            n += 1
+    ends, at = np.empty(n, np.intp), np.empty(n, np.int64)
+    n, last = 0, NEVER
+    for i in range(len(got)):
+        if got[i] > last or got[i] <= last - cell:
+            last = -(-got[i] // cell) * cell
+            at[n] = last
+            n += 1
+        ends[n - 1] = i + 1
+    return ends, at, ordered
 
 
 @compiled

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,14 @@ def _minute_columns(metrics: int) -> list[Column]:
     ]
 
 
+class Minute(NamedTuple):
+    """What compiled rules see of a minute, each (n,): in_bed, NaN if never told; a metric's sum, and how often told."""
+
+    bed: NDArray[np.float64]
+    sum: NDArray[np.float64]
+    told: NDArray[np.uint16]
+
+
 class Latest:
     """Applies cells of readings to the shared columns."""
 
@@ -90,24 +99,25 @@ class Latest:
         )  # fmt: skip
         self.sum_up([])
 
-    def apply(self, batch: ReadingBatch) -> None:
-        """Fold whole cells in. batch: sorted by cell, else in any order. Raises IndexError if a row is not known.
+    def news(self, batch: ReadingBatch) -> ReadingBatch:
+        """The readings without back-fill (HISTORICAL), which changes nothing here: it is history.
 
-        Back-fill (HISTORICAL) is history, not news: it changes nothing here.
+        Raises IndexError if a household or device is not known.
         """
         if (batch.flags & HISTORICAL).any():
             batch = batch.take((batch.flags & HISTORICAL) == 0)
         if not len(batch):
-            return
+            return batch
         homes, devices = self._c.rows["home"], self._c.rows["device"]
         if batch.home.max() >= homes or batch.device.max() >= devices or min(batch.home.min(), batch.device.min()) < 0:
             msg = f"a reading of a household or device that is not among the {homes} and {devices} known"
             raise IndexError(msg)
-        at = cell_of(batch.got)
-        ends = np.append(np.flatnonzero(at[1:] != at[:-1]) + 1, len(at))
+        return batch
+
+    def apply(self, batch: ReadingBatch, begin: int, ends: NDArray[np.int64], at: NDArray[np.int64]) -> None:
+        """Fold whole cells in, from row `begin` on. ends, at: (cells,), the row behind each, and its end in ns."""
         block = Block(batch.home, batch.device, batch.metric, batch.value, batch.taken)
-        state = State(*[self._c.whole(name) for name in State._fields])
-        fold.fold(block, ends, at[ends - 1], self._kinds, state)
+        fold.fold(block, begin, ends, at, self._kinds, State(*self._c.bundle(State._fields)))
 
     def sum_up(self, metrics: Sequence[int]) -> None:
         """Sum these metrics up in each minute, and no others; before there are any rows."""

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import Level, Verdict
+from mimamori.model.findings import Level
 from mimamori.model.times import HOUR, MINUTE, NEVER
+from mimamori.rules.changes import CLEAR, FIRING, PENDING, UNKNOWN
 from mimamori.rules.habit import (
     ACTIVE_RATE,
     Habits,
@@ -37,7 +38,6 @@ MOSTLY = 0.5
 OUT_MARGIN, OUT_FADES = 1.5, 0.98  # own longest outing times, and how much of it stays with each later outing
 MOST = 255  # devices of a kind that are told apart
 LOW = int(Level.LOW)
-UNKNOWN, FIRING, PENDING, CLEAR = (int(v) for v in (Verdict.UNKNOWN, Verdict.FIRING, Verdict.PENDING, Verdict.CLEAR))
 
 
 class Home(NamedTuple):

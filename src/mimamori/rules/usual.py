@@ -11,21 +11,24 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch, Level
+from mimamori.model.findings import FindingBatch, no_findings
 from mimamori.model.times import MINUTE
 from mimamori.rules.changes import (
+    CLEAR,
+    FIRING,
     LEVELS,
     NO_MINUTE,
     NOT_DUE_MINUTE,
-    changed,
+    PENDING,
+    UNKNOWN,
     findings_of,
     instant,
-    judged,
     minutes_since,
+    rows_of,
 )  # fmt: skip
 from mimamori.rules.columns import Column
-from mimamori.rules.kernel import Rows, compiled
-from mimamori.rules.latest import Shared
+from mimamori.rules.kernel import Rows, bits_of, inlined, lean
+from mimamori.rules.latest import Minute, Shared
 from mimamori.rules.spec import Rule, Usual
 
 FACTS = ("value", "low", "high", "usual", "minutes")
@@ -37,7 +40,7 @@ FURTHEST = 3.0  # standard deviations
 
 
 class Kept(NamedTuple):
-    """The columns that one minute changes."""
+    """The rule's columns."""
 
     mean: NDArray[np.float32]
     spread: NDArray[np.float32]
@@ -45,29 +48,62 @@ class Kept(NamedTuple):
     odd: NDArray[np.uint32]
     value: NDArray[np.float32]
     since: NDArray[np.int32]
+    due: NDArray[np.int32]
+    verdict: NDArray[np.int8]
     level: NDArray[np.int8]
 
 
-@compiled
-def _judge(rows: Rows, values: NDArray[np.float64], kept: Kept, width: tuple[float, float], now: int) -> None:
-    """One minute of the households `rows`, whose means are `values` (same length).
+class Limits(NamedTuple):
+    """The rule: half width of the band in deviations, and at least; the rest in minutes."""
 
-    width: deviations, and at least. now: minutes since 1970.
-    """
-    mean, spread, minutes, odd = kept.mean, kept.spread, kept.minutes, kept.odd
-    for i in range(len(rows)):
-        h, value = rows[i], values[i]
-        if minutes[h] == 0:
-            mean[h] = value
-            spread[h] = (PRIOR_SPREAD * width[1]) ** 2
-        centre, variance = np.float64(mean[h]), np.float64(spread[h])
-        outside = abs(value - centre) >= max(width[0] * np.sqrt(variance), width[1])
-        if outside and odd[h] == 0:
-            kept.since[h] = now - 1
-        odd[h] = np.uint32((np.int64(odd[h]) << 1 | outside) & 0xFFFFFFFF)
-        kept.value[h] = value
-        if kept.level[h] != 0:  # firing: not one of the own nights
+    deviations: float
+    at_least: float
+    hold: int
+    clear: int
+    unknown_after: int
+    priority: int
+
+
+@lean
+def _judge(minute: Minute, kept: Kept, limits: Limits, now: int, found: Rows) -> int:
+    """One minute of all households; how many of them, in `found`, changed verdict or level. now: minutes since 1970."""
+    bed, count, total, due = minute.bed, minute.told, minute.sum, kept.due
+    odd, verdicts, levels, n = kept.odd, kept.verdict, kept.level, 0
+    for h in range(len(found)):
+        if count[h] > 0 and bed[h] > 0:
+            _learn(h, total[h] / count[h], kept, limits, now)
+            due[h] = now + limits.unknown_after + 1
+        elif due[h] <= now:
+            odd[h] = 0  # a hole says nothing of before or after it
+            due[h] = NOT_DUE_MINUTE
+        else:
             continue
+        many, fired, known = bits_of(odd[h]), levels[h] > 0, due[h] != NOT_DUE_MINUTE
+        firing = many >= limits.hold or (fired and (many >= limits.clear or not known))  # gone from bed: not over
+        level = limits.priority if firing else 0
+        verdict = FIRING if firing else PENDING if many >= limits.clear else CLEAR
+        if not known:
+            verdict = UNKNOWN
+        if verdict != verdicts[h] or level != levels[h]:
+            verdicts[h], levels[h], found[n] = verdict, level, h
+            n += 1
+    return n
+
+
+@inlined
+def _learn(h: int, value: float, kept: Kept, limits: Limits, now: int) -> None:
+    """A minute whose mean is `value`."""
+    mean, spread, minutes = kept.mean, kept.spread, kept.minutes
+    if minutes[h] == 0:
+        mean[h] = value
+        spread[h] = (PRIOR_SPREAD * limits.at_least) ** 2
+    centre, variance = np.float64(mean[h]), np.float64(spread[h])
+    outside = abs(value - centre) >= max(limits.deviations * np.sqrt(variance), limits.at_least)
+    if outside and kept.odd[h] == 0:
+        kept.since[h] = now - 1
+    kept.odd[h] = np.uint32((np.int64(kept.odd[h]) << 1 | outside) & 0xFFFFFFFF)
+    kept.value[h] = value
+    if kept.level[h] == 0:  # else firing: not one of the own nights
         furthest = FURTHEST * np.sqrt(variance)
         off = min(max(value - centre, -furthest), furthest)
         mean[h] = centre + max(RATE, 1 / (minutes[h] + MEAN_MINUTES)) * off
@@ -89,7 +125,10 @@ class UsualDetector:
         self._columns, self._latest = shared.columns, shared.latest
         self.metric: int | None = shared.metrics.index(condition.metric)
         self._bed = shared.metrics.index("in_bed")
-        self._hold, self._clear = condition.hold // MINUTE, condition.clear_below // MINUTE
+        self._limits = Limits(
+            float(condition.deviations), float(condition.at_least), condition.hold // MINUTE,
+            condition.clear_below // MINUTE, condition.unknown_after // MINUTE, int(LEVELS[rule.priority]),
+        )  # fmt: skip
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -112,26 +151,17 @@ class UsualDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the minute that ends at `at` (ns, whole minute)."""
-        c, name, due = self._columns, self._rule.name, self._columns[f"{self._rule.name}.due"]
-        total, count = self._latest.minute(self.metric)
-        rows = np.flatnonzero((count > 0) & (c["value"][self._bed] > 0))
-        value = total[rows] / count[rows]
-        kept = Kept(*[c[f"{name}.{field}"] for field in Kept._fields])
-        _judge(rows, value, kept, (float(self._spec.deviations), float(self._spec.at_least)), at // MINUTE)
-        due[rows] = at // MINUTE + self._spec.unknown_after // MINUTE + 1
-        lost = np.flatnonzero(due <= at // MINUTE)
-        c[f"{name}.odd"][lost] = 0  # a hole says nothing of before or after it
-        due[lost] = NOT_DUE_MINUTE
-        rows = np.concatenate([rows, lost])
-        level = c[f"{name}.level"]
-        odd = np.bitwise_count(c[f"{name}.odd"][rows])
-        firing = ((level[rows] > 0) & (odd >= self._clear)) | (odd >= self._hold)
-        firing |= (level[rows] > 0) & (due[rows] == NOT_DUE_MINUTE)  # gone from bed: not known to be over
-        return changed(
-            rows, rule=self._index, old=(c[f"{name}.verdict"], level),
-            verdict=judged(firing=firing, pending=odd >= self._clear, known=due[rows] != NOT_DUE_MINUTE),
-            level=np.where(firing, np.int8(LEVELS[self._rule.priority]), np.int8(Level.NONE)).astype(np.int8),
-            since=instant(c[f"{name}.since"][rows]), score=self._c("value")[rows].astype(np.float64),
+        c, name, found = self._columns, self._rule.name, rows_of(self._columns)
+        minute = Minute(c["value"][self._bed], *self._latest.minute(self.metric))
+        kept = Kept(*c.bundle(Kept._fields, f"{name}."))
+        changed = _judge(minute, kept, self._limits, at // MINUTE, found)
+        return self._findings(found[:changed], at) if changed else no_findings()
+
+    def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
+        c, name = self._columns, self._rule.name
+        return findings_of(
+            rows, rule=self._index, verdict=c[f"{name}.verdict"][rows], level=c[f"{name}.level"][rows],
+            since=instant(c[f"{name}.since"][rows]), score=np.nan_to_num(self._c("value")[rows]).astype(np.float64),
             facts=lambda rows: self._facts(rows, at), home=None, at=at,
         )  # fmt: skip
 
@@ -147,10 +177,4 @@ class UsualDetector:
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""
-        c, name = self._columns, self._rule.name
-        verdict = c[f"{name}.verdict"]
-        return findings_of(
-            np.arange(len(verdict)), rule=self._index, verdict=verdict, level=c[f"{name}.level"],
-            since=instant(c[f"{name}.since"]), score=np.nan_to_num(self._c("value")).astype(np.float64),
-            facts=lambda rows: self._facts(rows, at), home=None, at=at,
-        )  # fmt: skip
+        return self._findings(np.arange(self._columns.rows["home"]), at)

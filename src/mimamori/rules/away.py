@@ -7,16 +7,21 @@ whoever sits down with a newspaper at five has not fallen.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.model.findings import FindingBatch, Level, no_findings
-from mimamori.model.times import DAY, MINUTE, NEVER, Nanos
-from mimamori.rules.changes import changed, findings_of, judged
+from mimamori.model.times import DAY, MINUTE, NEVER
+from mimamori.rules.changes import CLEAR, FIRING, PENDING, UNKNOWN, findings_of, rows_of
 from mimamori.rules.columns import Column
-from mimamori.rules.latest import BED, Shared
+from mimamori.rules.kernel import Rows, inlined, lean
+from mimamori.rules.latest import BED, Shared, kind_silent
 from mimamori.rules.own import Own
-from mimamori.rules.spec import Away, Rule
+from mimamori.rules.spec import Away, Condition, Rule
 
 FACTS = ("minutes", "limit_minutes", "usual_minutes", "no_sign_minutes", "own")
 Z99 = 2.326  # 99th percentile of the normal law
@@ -26,6 +31,171 @@ Z95, RISE_SPREAD = 1.645, 30.0  # 95th percentile; minutes: prior spread of the 
 RISE_RATE = 0.1  # weight of a new morning
 RISING = 2.0  # times as patient from the own 5th percentile of that time on
 FURTHEST = 3.0  # standard deviations that one morning can count for
+OWN = ("shortest_limit", "longest_limit", "no_sign_for")  # may be a household's own; the first of Limits
+MEDIUM, HIGH = int(Level.MEDIUM), int(Level.HIGH)
+
+
+class Home(NamedTuple):
+    """The shared columns that are looked at, whole."""
+
+    fresh: NDArray[np.bool_]
+    value: NDArray[np.float64]
+    taken: NDArray[np.int64]
+    last_sign: NDArray[np.int64]
+    own: NDArray[np.uint16]
+
+
+class Kept(NamedTuple):
+    """The rule's columns, whole."""
+
+    bed: NDArray[np.int8]
+    left: NDArray[np.int64]
+    log_mean: NDArray[np.float64]
+    log_spread: NDArray[np.float64]
+    rise: NDArray[np.float32]
+    rise_spread: NDArray[np.float32]
+    absences: NDArray[np.uint16]
+    verdict: NDArray[np.int8]
+    level: NDArray[np.int8]
+
+
+class Limits(NamedTuple):
+    """The rule; the arrays are (sets,) in ns, length is in minutes, prior_log the log of minutes."""
+
+    bed: int
+    shortest: NDArray[np.float64]
+    longest: NDArray[np.float64]
+    no_sign_for: NDArray[np.float64]
+    high_after: float
+    length: float
+    prior_log: float
+
+
+class Moment(NamedTuple):
+    """The minute that ends at `at`, and where it lies: in the part of the day, followed by more of it, since when."""
+
+    at: int
+    within: bool
+    goes_on: bool
+    begun: int  # ns since the part of the day began
+
+
+class Everything(NamedTuple):
+    """All that a step may read or write."""
+
+    home: Home
+    kept: Kept
+    limits: Limits
+    silent: NDArray[np.bool_]  # (n,) a bed sensor of theirs is silent
+
+
+@lean
+def _judge(m: Moment, s: Everything, found: Rows) -> int:
+    """One minute of all households; how many of them, in `found`, changed verdict or level."""
+    fresh, gone, levels, verdicts, n = s.home.fresh, s.kept.left, s.kept.level, s.kept.verdict, 0
+    for h in range(len(found)):
+        if not (fresh[h] or gone[h] != NEVER or levels[h] > 0):
+            continue
+        bed = s.home.value[s.limits.bed, h]
+        _follow(h, m, bed, s)
+        level = _level(h, m, s)
+        if not m.goes_on and gone[h] != NEVER and level == 0:
+            _learn_rise(h, m, s)  # morning: up and about
+        s.kept.bed[h] = 1 if bed > 0 else 0 if bed == 0 else -1
+        verdict = FIRING if level > 0 else PENDING if gone[h] != NEVER else CLEAR
+        if np.isnan(bed) or s.silent[h]:
+            verdict = UNKNOWN
+        if verdict != verdicts[h] or level != levels[h]:
+            verdicts[h], levels[h], found[n] = verdict, level, h
+            n += 1
+    return n
+
+
+@inlined
+def _follow(h: int, m: Moment, bed: float, s: Everything) -> None:
+    """Left the bed, came back to it, or is up."""
+    left, sign = s.kept.left, s.home.last_sign[h]
+    if m.within and s.kept.bed[h] > 0 and bed == 0:
+        left[h] = s.home.taken[s.limits.bed, h]
+    if bed > 0 and left[h] != NEVER:
+        if s.kept.level[h] == 0:
+            _learn(h, s)
+        left[h] = NEVER
+    # Moving about long after leaving the bed is being up, not lying on the way back from the toilet.
+    if left[h] != NEVER and sign != NEVER and sign - left[h] >= s.limits.shortest[s.home.own[h]]:
+        _learn_rise(h, m, s)
+
+
+@inlined
+def _level(h: int, m: Moment, s: Everything) -> int:
+    """The level that the absence has reached."""
+    left, reached = s.kept.left[h], 0
+    if left != NEVER:
+        patience = _patience(h, left, m, s)
+        limit, absent = _limit(h, s) * patience, m.at - left
+        quiet = m.at - max(s.home.last_sign[h], left)
+        if absent >= limit and (quiet >= s.limits.no_sign_for[s.home.own[h]] * patience or s.kept.level[h] > 0):
+            reached = HIGH if absent >= limit * s.limits.high_after else MEDIUM
+    return reached
+
+
+@inlined
+def _before_end(left: int, m: Moment, s: Everything) -> float:
+    """Minutes from leaving the bed to the end of the part of day."""
+    return s.limits.length + (m.at - left - m.begun) / MINUTE
+
+
+@inlined
+def _patience(h: int, left: int, m: Moment, s: Everything) -> float:
+    earliest = s.kept.rise[h] + Z95 * math.sqrt(s.kept.rise_spread[h])
+    return RISING if _before_end(left, m, s) <= earliest else 1.0
+
+
+@inlined
+def _learn_rise(h: int, m: Moment, s: Everything) -> None:
+    """Who left the bed in the later half of the part of day and stayed up has risen; nobody is missing any more."""
+    before = _before_end(s.kept.left[h], m, s)
+    if before <= s.limits.length / 2:
+        mean, spread = np.float64(s.kept.rise[h]), np.float64(s.kept.rise_spread[h])
+        furthest = FURTHEST * math.sqrt(spread)
+        off = min(max(before - mean, -furthest), furthest)
+        s.kept.rise[h] = mean + RISE_RATE * off
+        s.kept.rise_spread[h] = (1 - RISE_RATE) * (spread + RISE_RATE * off**2)
+    s.kept.left[h] = NEVER
+
+
+@inlined
+def _learn(h: int, s: Everything) -> None:
+    """Back in bed: an absence more to learn from."""
+    log_mean, log_spread, absences = s.kept.log_mean, s.kept.log_spread, s.kept.absences
+    minutes = max((s.home.taken[s.limits.bed, h] - s.kept.left[h]) / MINUTE, 0.5)
+    rate = max(RATE, 1 / (PRIOR_COUNT + absences[h]))
+    off = math.log(minutes) - s.limits.prior_log - log_mean[h]
+    log_mean[h] += rate * off
+    log_spread[h] = (1 - rate) * (log_spread[h] + rate * off**2)
+    absences[h] = min(absences[h], 60_000) + 1
+
+
+@inlined
+def _limit(h: int, s: Everything) -> float:
+    """Ns."""
+    minutes = math.exp(s.limits.prior_log + s.kept.log_mean[h] + Z99 * math.sqrt(s.kept.log_spread[h]))
+    own = s.home.own[h]
+    limit: float = min(max(minutes * MINUTE, s.limits.shortest[own]), s.limits.longest[own])
+    return limit
+
+
+@lean
+def _tell(rows: Rows, m: Moment, s: Everything, table: NDArray[np.float64]) -> None:
+    """The facts of those rows, but for the last: (r, facts), minutes."""
+    for i in range(len(rows)):
+        h = rows[i]
+        left, sign = s.kept.left[h], s.home.last_sign[h]
+        away = 0 if left == NEVER else m.at - left
+        table[i, 0] = away / MINUTE
+        table[i, 1] = _limit(h, s) * _patience(h, m.at - away, m, s) / MINUTE
+        table[i, 2] = math.exp(s.limits.prior_log + s.kept.log_mean[h])
+        table[i, 3] = (away if sign == NEVER else m.at - sign) / MINUTE
 
 
 class AwayDetector:
@@ -40,16 +210,24 @@ class AwayDetector:
         self._rule, self._index, self._spec = rule, index, condition
         self._columns, self._zone = shared.columns, shared.zone
         self.metric: int | None = shared.metrics.index("in_bed")
-        begin, end = condition.between.begin, condition.between.end
-        self._length = (end - begin) % DAY
         self.own = Own(shared.columns, condition)
-        self._prior_log = float(np.log(condition.start_limit / MINUTE)) - Z99 * PRIOR_SPREAD
+        self.own.derive = self._derive
+        self._derive([condition])
+
+    def _derive(self, sets: Sequence[Condition]) -> None:
+        shortest, longest, no_sign_for = (np.array([float(getattr(c, name)) for c in sets]) for name in OWN)
+        assert self.metric is not None
+        spec = self._spec
+        self._limits = Limits(
+            self.metric, shortest, longest, no_sign_for, float(spec.high_after), spec.between.length / MINUTE,
+            math.log(spec.start_limit / MINUTE) - Z99 * PRIOR_SPREAD,
+        )  # fmt: skip
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
         """What this rule keeps for each household."""
         own = [
-            Column("bed", "f2", np.nan, "in_bed at the last minute"),
+            Column("bed", "i1", -1, "in_bed at the last minute: 1, 0, or -1 for never told"),
             Column("left", "i8", NEVER, "ns, when the bed was left"),
             Column("log_mean", "f8", 0, "ln minutes, departure from the prior"),
             Column("log_spread", "f8", PRIOR_SPREAD**2, "variance of ln minutes"),
@@ -61,112 +239,42 @@ class AwayDetector:
         ]
         return [Column(f"{rule.name}.{c.name}", c.dtype, c.fill, c.unit, c.shape) for c in own]
 
+    def _c(self, name: str) -> NDArray[Any]:
+        return self._columns[f"{self._rule.name}.{name}"]
+
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the minute that ends at `at`."""
-        c, name = self._columns, self._rule.name
-        gone = c[f"{name}.left"]
-        rows = np.flatnonzero(c["fresh"] | (gone != NEVER) | (c[f"{name}.level"] > 0))
-        if not len(rows):
-            return no_findings()
-        bed, before, left = c["value"][self.metric][rows], c[f"{name}.bed"][rows], gone[rows]
-        level, sign = c[f"{name}.level"][rows], c["last_sign"][rows]
-        if self._spec.between.holds(self._zone.time_of_day(at - 1)):
-            went = (before > 0) & (bed == 0)
-            left[went] = c["taken"][self.metric, rows[went]]
-        came = (bed > 0) & (left != NEVER)
-        learns = came & (level == Level.NONE)
-        self._learn(rows[learns], left[learns])
-        left[came] = NEVER
-        # Moving about long after leaving the bed is being up, not lying on the way back from the toilet.
-        up = (left != NEVER) & (sign - np.where(left == NEVER, 0, left) >= self.own.of("shortest_limit", rows))
-        self._learn_rise(rows[up], left[up], at)
-        left[up] = NEVER
-        known = (bed == bed) & ~self._silent()[rows]  # noqa: PLR0124 - NaN: never told
-        absent = np.where(left == NEVER, 0, at - np.where(left == NEVER, at, left))
-        quiet = at - np.maximum(sign, np.where(left == NEVER, at, left))
-        patience = self._patience(rows, left, at)
-        limit = self._limit(rows) * patience
-        firing = (absent >= limit) & ((quiet >= self.own.of("no_sign_for", rows) * patience) | (level > 0))
-        if not self._spec.between.holds(self._zone.time_of_day(at)):
-            up = (left != NEVER) & ~firing  # morning: up and about
-            self._learn_rise(rows[up], left[up], at)
-            left[up] = NEVER
-        new = np.where(firing, np.int8(Level.MEDIUM), np.int8(Level.NONE))
-        new[firing & (absent >= limit * self._spec.high_after)] = Level.HIGH
-        c[f"{name}.bed"][rows] = bed
-        gone[rows] = left
-        return changed(
-            rows, rule=self._index, old=(c[f"{name}.verdict"], c[f"{name}.level"]),
-            verdict=judged(firing=firing, pending=left != NEVER, known=known), level=new.astype(np.int8),
-            since=left, score=absent / MINUTE, facts=lambda rows: self._facts(rows, at), home=None, at=at,
+        found = rows_of(self._columns)
+        changed = _judge(self._moment(at), self._everything(), found)
+        return self._findings(found[:changed], at) if changed else no_findings()
+
+    def _moment(self, at: int) -> Moment:
+        between, before = self._spec.between, self._zone.time_of_day(at - 1)
+        goes_on = between.holds(self._zone.time_of_day(at))
+        return Moment(at, between.holds(before), goes_on, (before + 1 - between.begin) % DAY)
+
+    def _everything(self) -> Everything:
+        c = self._columns
+        return Everything(
+            Home(*c.bundle(Home._fields)), Kept(*c.bundle(Kept._fields, f"{self._rule.name}.")), self._limits,
+            kind_silent(c["device_home"], c["channel"], c["silent"], BED, c.rows["home"]),
         )  # fmt: skip
 
-    def _before_end(self, left: Nanos, at: int) -> NDArray[np.float64]:
-        """(r,) minutes from leaving the bed to the end of the part of day."""
-        begun = (self._zone.time_of_day(at - 1) + 1 - self._spec.between.begin) % DAY
-        before: NDArray[np.float64] = (self._length - begun + (at - left)) / MINUTE
-        return before
-
-    def _patience(self, rows: NDArray[np.intp], left: Nanos, at: int) -> NDArray[np.float64]:
-        c, name = self._columns, self._rule.name
-        spread = np.sqrt(c[f"{name}.rise_spread"][rows].astype(np.float64))
-        earliest = c[f"{name}.rise"][rows].astype(np.float64) + Z95 * spread
-        return np.where(self._before_end(np.where(left == NEVER, at, left), at) <= earliest, RISING, 1.0)
-
-    def _learn_rise(self, rows: NDArray[np.intp], left: Nanos, at: int) -> None:
-        """Who left the bed in the later half of the part of day and stayed up has risen."""
-        c, name = self._columns, self._rule.name
-        before = self._before_end(left, at)
-        late = before <= self._length / MINUTE / 2
-        rows, before = rows[late], before[late]
-        mean, spread = c[f"{name}.rise"][rows].astype(np.float64), c[f"{name}.rise_spread"][rows].astype(np.float64)
-        furthest = FURTHEST * np.sqrt(spread)
-        off = np.clip(before - mean, -furthest, furthest)
-        c[f"{name}.rise"][rows] = mean + RISE_RATE * off
-        c[f"{name}.rise_spread"][rows] = (1 - RISE_RATE) * (spread + RISE_RATE * off**2)
-
-    def _silent(self) -> NDArray[np.bool_]:
-        c = self._columns
-        home = c["device_home"][c["silent"] & (c["channel"] == BED)]
-        out: NDArray[np.bool_] = np.bincount(home, minlength=len(c["out"])) > 0
-        return out
-
-    def _learn(self, rows: NDArray[np.intp], left: Nanos) -> None:
-        if not len(rows):
-            return
-        c, name = self._columns, self._rule.name
-        minutes = np.maximum((c["taken"][self.metric, rows] - left) / MINUTE, 0.5)
-        rate = np.maximum(RATE, 1 / (PRIOR_COUNT + c[f"{name}.absences"][rows]))
-        off = np.log(minutes) - self._prior_log - c[f"{name}.log_mean"][rows]
-        c[f"{name}.log_mean"][rows] += rate * off
-        c[f"{name}.log_spread"][rows] = (1 - rate) * (c[f"{name}.log_spread"][rows] + rate * off**2)
-        c[f"{name}.absences"][rows] = np.minimum(c[f"{name}.absences"][rows], 60_000) + 1
-
-    def _limit(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """(n,) ns."""
-        c, name = self._columns, self._rule.name
-        minutes = np.exp(self._prior_log + c[f"{name}.log_mean"][rows] + Z99 * np.sqrt(c[f"{name}.log_spread"][rows]))
-        limit: NDArray[np.float64] = np.clip(
-            minutes * MINUTE, self.own.of("shortest_limit", rows), self.own.of("longest_limit", rows)
-        )
-        return limit
+    def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
+        left = self._c("left")[rows]
+        away = np.where(left == NEVER, 0, at - np.where(left == NEVER, at, left))
+        return findings_of(
+            rows, rule=self._index, verdict=self._c("verdict")[rows], level=self._c("level")[rows], since=left,
+            score=away / MINUTE, facts=lambda rows: self._facts(rows, at), home=None, at=at,
+        )  # fmt: skip
 
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
-        c, name = self._columns, self._rule.name
-        left = c[f"{name}.left"][rows]
-        minutes = np.where(left == NEVER, 0, at - np.where(left == NEVER, at, left)) / MINUTE
-        usual = np.exp(self._prior_log + c[f"{name}.log_mean"][rows])
-        sign = c["last_sign"][rows]
-        quiet = np.where(sign == NEVER, minutes, (at - np.where(sign == NEVER, at, sign)) / MINUTE)
-        limit = self._limit(rows) * self._patience(rows, left, at) / MINUTE
-        return np.column_stack([minutes, limit, usual, quiet, self.own.apart(rows)])
+        table = np.zeros((len(rows), len(FACTS)))
+        if at != NEVER:  # else nothing was ever judged
+            _tell(rows, self._moment(at), self._everything(), table)
+        table[:, -1] = self.own.apart(rows)
+        return table
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""
-        c, name = self._columns, self._rule.name
-        verdict = c[f"{name}.verdict"]
-        return findings_of(
-            np.arange(len(verdict)), rule=self._index, verdict=verdict, level=c[f"{name}.level"],
-            since=c[f"{name}.left"], score=np.zeros(len(verdict)), facts=lambda rows: self._facts(rows, at),
-            home=None, at=at,
-        )  # fmt: skip
+        return self._findings(np.arange(self._columns.rows["home"]), at)

@@ -6,34 +6,49 @@ May import model and rules. Judged once a minute on the minute's mean: a bit a m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch
+from mimamori.model.findings import FindingBatch, no_findings
 from mimamori.model.times import MINUTE, NEVER
-from mimamori.rules.changes import NO_MINUTE, NOT_DUE_MINUTE, changed, findings_of, instant, judged, minutes_since
+from mimamori.rules.changes import (
+    CLEAR,
+    FIRING,
+    NO_MINUTE,
+    NOT_DUE_MINUTE,
+    PENDING,
+    UNKNOWN,
+    findings_of,
+    instant,
+    minutes_since,
+    rows_of,
+)  # fmt: skip
 from mimamori.rules.columns import Column
-from mimamori.rules.kernel import Rows, bits_of, compiled
-from mimamori.rules.latest import Shared
+from mimamori.rules.kernel import Rows, bits_of, inlined, lean
+from mimamori.rules.latest import Minute, Shared
 from mimamori.rules.own import Own
 from mimamori.rules.spec import Band, Condition, Rule
 
 FACTS = ("value", "low", "high", "minutes", "hold_minutes", "own")
 MOST = 30_000  # minutes counted
+LATELY = 5 * MINUTE
 ORDER = ("low", "medium", "high")  # as in Level
 
 
 class Kept(NamedTuple):
-    """The columns that one minute changes."""
+    """The rule's columns, whole."""
 
     bad: NDArray[np.uint32]
     good: NDArray[np.int16]
     firing: NDArray[np.int8]
     since: NDArray[np.int32]
     told_at: NDArray[np.int32]
+    due: NDArray[np.int32]
     mean: NDArray[np.float32]
+    verdict: NDArray[np.int8]
+    level: NDArray[np.int8]
 
 
 class Limits(NamedTuple):
@@ -45,33 +60,74 @@ class Limits(NamedTuple):
     mask: int
     hold: int
     clear: int
+    unknown_after: int
+    backed: bool  # a value counts only with somebody there
 
 
-@compiled
-def _judge(  # noqa: PLR0917 - compiled code takes no names
-    rows: Rows, means: NDArray[np.float64], own: NDArray[np.uint16], kept: Kept, limits: Limits, now: int
-) -> None:
-    """One minute of the households `rows`, whose means are `means` and whose sets of limits `own` (same length).
+class Everything(NamedTuple):
+    """All that a step may read or write; moved and own are shared columns."""
 
-    now: minutes since 1970.
-    """
-    bad, good, firing = kept.bad, kept.good, kept.firing
-    for i in range(len(rows)):
-        h, value, before, after, reached, k = rows[i], means[i], False, False, 0, own[i]
-        for p in range(limits.outside.shape[1]):
-            before = before or bad[p, h] != 0
-            outside = value <= limits.outside[k, p, 0] or value >= limits.outside[k, p, 1]
-            word = (np.int64(bad[p, h]) << 1 | outside) & limits.mask
-            bad[p, h] = np.uint32(word)
-            after = after or word != 0
-            if bits_of(word) >= limits.hold:
-                reached = p + 1  # Level
-        if after and not before and firing[h] == 0:
-            kept.since[h] = now - 1
-        good[h] = min(good[h] + 1, MOST) if limits.low[k] < value < limits.high[k] else 0
-        firing[h] = max(firing[h], reached) if good[h] < limits.clear else 0
-        kept.told_at[h] = now
-        kept.mean[h] = value
+    minute: Minute
+    moved: NDArray[np.int64]
+    own: NDArray[np.uint16]
+    kept: Kept
+    limits: Limits
+
+
+@lean
+def _judge(at: int, s: Everything, found: Rows) -> int:
+    """The minute that ends at `at`, of all households; how many of them, in `found`, changed verdict or level."""
+    told, total, due, firing = s.minute.told, s.minute.sum, s.kept.due, s.kept.firing
+    bad, verdicts, levels, now, n = s.kept.bad, s.kept.verdict, s.kept.level, at // MINUTE, 0
+    for h in range(len(found)):
+        if told[h] > 0 and _backed(h, at, s):
+            _take(h, total[h] / told[h], now, s)
+            due[h] = now + s.limits.unknown_after + 1
+        elif due[h] <= now:
+            bad[:, h] = 0  # a hole says nothing of before or after it
+            s.kept.good[h] = 0
+            due[h] = NOT_DUE_MINUTE
+        else:
+            continue
+        pending = False
+        for p in range(len(bad)):
+            pending = pending or bad[p, h] != 0
+        verdict = FIRING if firing[h] > 0 else PENDING if pending else CLEAR
+        if due[h] == NOT_DUE_MINUTE:
+            verdict = UNKNOWN
+        if verdict != verdicts[h] or firing[h] != levels[h]:
+            verdicts[h], levels[h], found[n] = verdict, firing[h], h
+            n += 1
+    return n
+
+
+@inlined
+def _backed(h: int, at: int, s: Everything) -> bool:
+    """Whether a value counts: only when the bed is occupied or a body moved within the last minutes."""
+    bed, moved = s.minute.bed[h], s.moved[h]
+    lately: bool = moved != NEVER and at - moved <= LATELY
+    return not s.limits.backed or bed > 0 or (np.isnan(bed) and lately)
+
+
+@inlined
+def _take(h: int, value: float, now: int, s: Everything) -> None:
+    """A minute whose mean is `value`. now: minutes since 1970."""
+    kept, limits, k = s.kept, s.limits, s.own[h]
+    before, after, reached = False, False, 0
+    for p in range(len(kept.bad)):
+        before = before or kept.bad[p, h] != 0
+        outside = value <= limits.outside[k, p, 0] or value >= limits.outside[k, p, 1]
+        word = (np.int64(kept.bad[p, h]) << 1 | outside) & limits.mask
+        kept.bad[p, h] = word
+        after = after or word != 0
+        if bits_of(word) >= limits.hold:
+            reached = p + 1  # Level
+    if after and not before and kept.firing[h] == 0:
+        kept.since[h] = now - 1
+    kept.good[h] = min(kept.good[h] + 1, MOST) if limits.low[k] < value < limits.high[k] else 0
+    kept.firing[h] = max(kept.firing[h], reached) if kept.good[h] < limits.clear else 0
+    kept.told_at[h] = now
+    kept.mean[h] = value
 
 
 class BandDetector:
@@ -87,8 +143,7 @@ class BandDetector:
         self._columns, self._latest = shared.columns, shared.latest
         self.metric: int | None = shared.metrics.index(condition.metric)
         self._bed = shared.metrics.index("in_bed")
-        self._hold, self._window = condition.hold // MINUTE, condition.out_of // MINUTE
-        self._mask = (1 << self._window) - 1
+        self._hold = condition.hold // MINUTE
         self.own = Own(shared.columns, condition)
         self.own.derive = self._derive
         self._derive([condition])
@@ -98,8 +153,9 @@ class BandDetector:
         high = np.array([[c.high.get(p, np.inf) for p in ORDER] for c in sets])  # type: ignore[union-attr, call-overload]
         self._low, self._high, margin = low.max(1), high.min(1), self._spec.clear_margin
         self._limits = Limits(
-            np.ascontiguousarray(np.stack([low, high], -1)), self._low + margin, self._high - margin, self._mask,
-            self._hold, self._spec.clear_after // MINUTE,
+            np.ascontiguousarray(np.stack([low, high], -1)), self._low + margin, self._high - margin,
+            (1 << self._spec.out_of // MINUTE) - 1, self._hold, self._spec.clear_after // MINUTE,
+            self._spec.unknown_after // MINUTE, self._spec.backed_by != "nothing",
         )  # fmt: skip
 
     @staticmethod
@@ -118,43 +174,23 @@ class BandDetector:
         ]
         return [Column(f"{rule.name}.{c.name}", c.dtype, c.fill, c.unit, c.shape) for c in own]
 
+    def _c(self, name: str) -> NDArray[Any]:
+        return self._columns[f"{self._rule.name}.{name}"]
+
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the minute that ends at `at` (ns, whole minute)."""
-        c, name = self._columns, self._rule.name
-        (total, count), told, due = self._latest.minute(self.metric), c[f"{name}.told_at"], c[f"{name}.due"]
-        heard = np.flatnonzero(count)
-        judged_now = heard[self._backed(heard, at)]
-        self._judge(judged_now, total[judged_now] / count[judged_now], at)
-        due[judged_now] = at // MINUTE + self._spec.unknown_after // MINUTE + 1
-        lost = np.flatnonzero(due <= at // MINUTE)
-        c[f"{name}.bad"][:, lost] = 0  # a hole says nothing of before or after it
-        c[f"{name}.good"][lost] = 0
-        due[lost] = NOT_DUE_MINUTE
-        rows = np.concatenate([judged_now, lost])
-        known = at - instant(told[rows]) <= self._spec.unknown_after
-        firing = c[f"{name}.firing"][rows]
-        pending = np.bitwise_or.reduce(c[f"{name}.bad"][:, rows]) > 0
-        return changed(
-            rows, rule=self._index, old=(c[f"{name}.verdict"], c[f"{name}.level"]),
-            verdict=judged(firing=firing > 0, pending=pending, known=known), level=firing,
-            since=instant(c[f"{name}.since"][rows]), score=np.nan_to_num(c[f"{name}.mean"][rows]),
+        c, found = self._columns, rows_of(self._columns)
+        minute = Minute(c["value"][self._bed], *self._latest.minute(self.metric))
+        kept = Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))
+        changed = _judge(at, Everything(minute, c["moved"], c["own"], kept, self._limits), found)
+        return self._findings(found[:changed], at) if changed else no_findings()
+
+    def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
+        return findings_of(
+            rows, rule=self._index, verdict=self._c("verdict")[rows], level=self._c("level")[rows],
+            since=instant(self._c("since")[rows]), score=np.nan_to_num(self._c("mean")[rows]),
             facts=lambda rows: self._facts(rows, at), home=None, at=at,
         )  # fmt: skip
-
-    def _backed(self, rows: NDArray[np.intp], at: int) -> NDArray[np.bool_]:
-        """Whether a value counts: only when the bed is occupied or a body moved within the last minutes."""
-        c = self._columns
-        if self._spec.backed_by == "nothing":
-            return np.ones(len(rows), bool)
-        bed, moved = c["value"][self._bed][rows], c["moved"][rows]
-        lately = (moved != NEVER) & (at - np.where(moved == NEVER, at, moved) <= 5 * MINUTE)
-        backed: NDArray[np.bool_] = np.where(np.isnan(bed), lately, bed > 0)
-        return backed
-
-    def _judge(self, rows: NDArray[np.intp], mean: NDArray[np.float64], at: int) -> None:
-        c, name = self._columns, self._rule.name
-        kept = Kept(*[c[f"{name}.{field}"] for field in Kept._fields])
-        _judge(rows, mean, self.own.sets(rows), kept, self._limits, at // MINUTE)
 
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
         c, name = self._columns, self._rule.name
@@ -165,10 +201,4 @@ class BandDetector:
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""
-        c, name = self._columns, self._rule.name
-        verdict = c[f"{name}.verdict"]
-        return findings_of(
-            np.arange(len(verdict)), rule=self._index, verdict=verdict, level=c[f"{name}.level"],
-            since=instant(c[f"{name}.since"]), score=np.nan_to_num(c[f"{name}.mean"]),
-            facts=lambda rows: self._facts(rows, at), home=None, at=at,
-        )  # fmt: skip
+        return self._findings(np.arange(self._columns.rows["home"]), at)

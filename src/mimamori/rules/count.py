@@ -6,25 +6,200 @@ own limit comes from the busiest window of each of its nights; quiet ends an ale
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch, Level, Verdict, no_findings
+from mimamori.model.findings import FindingBatch, Level, no_findings
 from mimamori.model.times import MINUTE, NEVER
-from mimamori.rules.changes import LEVELS, changed, findings_of, judged
+from mimamori.rules.changes import CLEAR, FIRING, LEVELS, PENDING, UNKNOWN, findings_of, rows_of
 from mimamori.rules.columns import Column
+from mimamori.rules.kernel import Rows, bits_of, compiled, inlined, lean, number, pattern
 from mimamori.rules.latest import BED, MOTION, Shared
 from mimamori.rules.own import Own
-from mimamori.rules.spec import Count, Rule
+from mimamori.rules.spec import Condition, Count, Rule
 
 FACTS = ("count", "limit", "usual", "window_minutes", "door", "own")
 ABOVE = 3.0  # standard deviations of the own nights' busiest windows
 PRIOR_COUNT, PRIOR_SPREAD = 3.0, 3.0  # nights, and minutes, before own nights are known
 RATE = 0.08  # weight of a new night once the first ones are in
-SIGN = np.uint64(1)
+HIGH = int(Level.HIGH)
 SPAN = 65_536  # minutes, 45 days: a window that old was emptied long before
+
+
+class Home(NamedTuple):
+    """The shared columns that are looked at, whole."""
+
+    fresh: NDArray[np.bool_]
+    value: NDArray[np.float64]
+    last_sign: NDArray[np.int64]
+    last_door: NDArray[np.int64]
+    own: NDArray[np.uint16]
+
+
+class Kept(NamedTuple):
+    """The rule's columns, whole; usual and spread as half-precision patterns."""
+
+    minutes: NDArray[np.uint64]
+    looked: NDArray[np.uint16]
+    settled: NDArray[np.bool_]
+    peak: NDArray[np.uint8]
+    usual: NDArray[np.uint16]
+    spread: NDArray[np.uint16]
+    nights: NDArray[np.uint8]
+    verdict: NDArray[np.int8]
+    level: NDArray[np.int8]
+
+
+class Limits(NamedTuple):
+    """The rule; lowest and highest are (sets,), all counts in minutes, settled_after in ns."""
+
+    bed: int
+    lowest: NDArray[np.float64]
+    highest: NDArray[np.float64]
+    window: int
+    prior: float
+    pending_at: float
+    settled_after: int
+    priority: int
+
+
+class Moment(NamedTuple):
+    """The minute that ends at `at`; whether it lies in the night, and more of it follows; who is seen and who talks."""
+
+    at: int
+    within: bool
+    goes_on: bool
+    seen: NDArray[np.bool_]
+    talks: NDArray[np.bool_]
+
+
+class Everything(NamedTuple):
+    """All that a step may read or write."""
+
+    home: Home
+    kept: Kept
+    limits: Limits
+
+
+@lean
+def _judge(m: Moment, s: Everything, found: Rows) -> int:
+    """One minute of all households; how many of them, in `found`, changed verdict or level."""
+    minutes, verdicts, levels, n = s.kept.minutes, s.kept.verdict, s.kept.level, 0
+    for h in range(len(found)):
+        fresh, seen = s.home.fresh[h], m.seen[h]
+        if m.within:
+            looks = fresh or minutes[h] != 0
+            if looks:
+                _take(h, m.at, fresh, s)
+            if not m.goes_on:
+                _end_night(h, s)
+        else:
+            looks = minutes[h] != 0 or (fresh and verdicts[h] != (CLEAR if seen else UNKNOWN))
+            minutes[h] = 0
+        if not looks:
+            continue
+        count, limit, level = _many(minutes[h]), _limit(h, s), 0
+        # A window that grows quiet ends an alert only while something in the home still talks.
+        firing = seen and (count >= limit or (levels[h] > 0 and not m.talks[h]))
+        if firing:
+            level = HIGH if _door(h, m.at, s) else max(levels[h], s.limits.priority)
+        verdict = FIRING if firing else PENDING if count >= limit * s.limits.pending_at else CLEAR
+        if not seen:
+            verdict = UNKNOWN
+        if verdict != verdicts[h] or level != levels[h]:
+            verdicts[h], levels[h], found[n] = verdict, level, h
+            n += 1
+    return n
+
+
+@inlined
+def _take(h: int, at: int, fresh: bool, s: Everything) -> None:
+    """Move the window on to `at`, and add what was seen last."""
+    kept, limits, last, now = s.kept, s.limits, s.home.last_sign[h], at // MINUTE
+    in_bed = s.home.value[limits.bed, h] > 0
+    passed = min((now - kept.looked[h]) % SPAN, 63)
+    minutes = np.int64(kept.minutes[h]) << passed & (1 << limits.window) - 1
+    if fresh and last != NEVER:
+        ago = (at - last) // MINUTE
+        if kept.settled[h] and not in_bed and 0 <= ago < limits.window:
+            minutes |= 1 << ago
+        if at - last >= limits.settled_after:
+            kept.settled[h] = True
+    if fresh and in_bed:
+        kept.settled[h] = True
+    kept.minutes[h] = minutes
+    kept.looked[h] = now % SPAN
+    kept.peak[h] = max(kept.peak[h], _many(minutes))
+
+
+@inlined
+def _end_night(h: int, s: Everything) -> None:
+    """The end of a night: its busiest window, at most the limit that held, is learned, and all begins anew."""
+    kept = s.kept
+    if kept.settled[h]:
+        rate = max(RATE, 1 / (PRIOR_COUNT + kept.nights[h]))
+        mean, spread = np.float64(number(kept.usual[h])), np.float64(number(kept.spread[h]))
+        off = min(kept.peak[h], _limit(h, s)) - s.limits.prior - mean
+        kept.usual[h] = pattern(mean + rate * off)
+        kept.spread[h] = pattern((1 - rate) * (spread + rate * off**2))
+        kept.nights[h] += kept.nights[h] < 255
+    kept.settled[h] = False
+    kept.peak[h] = 0
+
+
+@inlined
+def _limit(h: int, s: Everything) -> float:
+    """Minutes in a window."""
+    usual, spread = np.float64(number(s.kept.usual[h])), np.float64(number(s.kept.spread[h]))
+    own = s.home.own[h]
+    limit: float = min(
+        max(s.limits.prior + usual + ABOVE * math.sqrt(spread), s.limits.lowest[own]), s.limits.highest[own]
+    )
+    return limit
+
+
+@inlined
+def _many(minutes: int) -> int:
+    """How many bits are set."""
+    word = np.int64(minutes)
+    many: int = bits_of(word & 0xFFFFFFFF) + bits_of(word >> 32)
+    return many
+
+
+@inlined
+def _door(h: int, at: int, s: Everything) -> bool:
+    """The front door was used in this window."""
+    door = s.home.last_door[h]
+    used: bool = door != NEVER and at - door < s.limits.window * MINUTE
+    return used
+
+
+@lean
+def _tell(rows: Rows, at: int, s: Everything, table: NDArray[np.float64]) -> None:
+    """The facts of those rows, but for the last: (r, facts)."""
+    for i in range(len(rows)):
+        h = rows[i]
+        table[i, 0] = _many(s.kept.minutes[h])
+        table[i, 1] = _limit(h, s)
+        table[i, 2] = max(number(s.kept.usual[h]) + s.limits.prior, 0.0)
+        table[i, 3] = s.limits.window
+        table[i, 4] = _door(h, at, s)
+
+
+@compiled
+def _seen(
+    home: NDArray[np.int32], channel: NDArray[np.int8], silent: NDArray[np.bool_], rows: int
+) -> NDArray[np.bool_]:
+    """(n,) whether it has a sensor of motion or of the bed that is not silent. home, channel, silent: (d,)"""
+    seen = np.zeros(rows, np.bool_)
+    for d in range(len(home)):
+        if not silent[d] and (channel[d] == MOTION or channel[d] == BED):
+            seen[home[d]] = True
+    return seen
 
 
 class CountDetector:
@@ -40,13 +215,19 @@ class CountDetector:
         self._rule, self._index, self._spec = rule, index, condition
         self._columns, self._zone = shared.columns, shared.zone
         self._bed = shared.metrics.index("in_bed")
-        self._window = condition.window // MINUTE
-        self._mask = np.uint64((1 << self._window) - 1)
         self.own = Own(shared.columns, condition)
-        self._prior = condition.start_limit - ABOVE * PRIOR_SPREAD
-        # Who is silent seldom changes: worked out from the columns when it does, not state.
-        self._asked: tuple[NDArray[Any], ...] = ()
-        self._seen: NDArray[np.bool_] = np.zeros(0, bool)
+        self.own.derive = self._derive
+        self._derive([condition])
+
+    def _derive(self, sets: Sequence[Condition]) -> None:
+        lowest, highest = (
+            np.array([float(getattr(c, f"{name}_limit")) for c in sets]) for name in ("lowest", "highest")
+        )
+        spec = self._spec
+        self._limits = Limits(
+            self._bed, lowest, highest, spec.window // MINUTE, spec.start_limit - ABOVE * PRIOR_SPREAD,
+            float(spec.pending_at), spec.settled_after, int(LEVELS[self._rule.priority]),
+        )  # fmt: skip
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -69,117 +250,43 @@ class CountDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the minute that ends at `at` (ns, whole minute)."""
-        c, minutes, verdict = self._columns, self._c("minutes"), self._c("verdict")
-        seen = self._can_see()
-        if self._spec.between.holds(self._zone.time_of_day(at - 1)):
-            rows = np.flatnonzero(c["fresh"] | (minutes != 0))
-            if len(rows):
-                self._take(rows, at)
-            if not self._spec.between.holds(self._zone.time_of_day(at)):
-                self._learn()
-        else:
-            by_day = np.where(seen, np.int8(Verdict.CLEAR), np.int8(Verdict.UNKNOWN))
-            rows = np.flatnonzero((c["fresh"] & (verdict != by_day)) | (minutes != 0))
-            minutes[rows] = 0
-        if not len(rows):
-            return no_findings()
-        return self._judge(rows, seen[rows], at)
+        c, found, between = self._columns, rows_of(self._columns), self._spec.between
+        seen = _seen(c["device_home"], c["channel"], c["silent"], len(found))
+        within, goes_on = (between.holds(self._zone.time_of_day(t)) for t in (at - 1, at))
+        changed = _judge(Moment(at, within, goes_on, seen, self._talks(at)), self._everything(), found)
+        return self._findings(found[:changed], at) if changed else no_findings()
 
-    def _take(self, rows: NDArray[np.intp], at: int) -> None:
-        """Move the windows of these rows on to `at`, and add what was seen last."""
-        c, looked = self._columns, self._c("looked")
-        now, last, bed = at // MINUTE, c["last_sign"][rows], c["value"][self._bed, rows]
-        passed = np.minimum((now - looked[rows].astype(np.int64)) % SPAN, 63).astype(np.uint64)
-        minutes = (self._c("minutes")[rows] << passed) & self._mask
-        ago = np.where(last == NEVER, self._window, (at - np.where(last == NEVER, at, last)) // MINUTE)
-        settled = self._c("settled")
-        fresh = c["fresh"][rows]
-        up = fresh & settled[rows] & ~(bed > 0) & (ago >= 0) & (ago < self._window)
-        minutes[up] |= SIGN << ago[up].astype(np.uint64)
-        quiet = (last != NEVER) & (at - np.where(last == NEVER, at, last) >= self._spec.settled_after)
-        settled[rows] |= fresh & ((bed > 0) | quiet)
-        self._c("minutes")[rows] = minutes
-        looked[rows] = now % SPAN
-        peak = self._c("peak")
-        peak[rows] = np.maximum(peak[rows], np.bitwise_count(minutes))
-
-    def _learn(self) -> None:
-        """The end of a night: its busiest window, at most the limit that held, and all begins anew."""
-        rows, peak, nights = np.flatnonzero(self._c("settled")), self._c("peak"), self._c("nights")
-        rate = np.maximum(RATE, 1 / (PRIOR_COUNT + nights[rows]))
-        mean, spread = self._c("usual")[rows].astype(np.float64), self._c("spread")[rows].astype(np.float64)
-        off = np.minimum(peak[rows], self._limit(rows)) - self._prior - mean
-        self._c("usual")[rows] = mean + rate * off
-        self._c("spread")[rows] = (1 - rate) * (spread + rate * off**2)
-        nights[rows] += nights[rows] < np.iinfo(np.uint8).max
-        for name in ("settled", "peak"):
-            self._c(name)[:] = 0
-
-    def _judge(self, rows: NDArray[np.intp], known: NDArray[np.bool_], at: int) -> FindingBatch:
-        level, minutes = self._c("level")[rows], self._c("minutes")[rows]
-        count, limit = np.bitwise_count(minutes), self._limit(rows)
-        reached = count >= limit
-        # A window that grows quiet ends an alert only while something in the home still talks.
-        firing = known & reached
-        if level.any():
-            firing |= known & (level > Level.NONE) & ~self._talks(at)[rows]
-        new = np.where(firing, np.maximum(level, LEVELS[self._rule.priority]), np.int8(Level.NONE)).astype(np.int8)
-        new[firing & self._door(rows, at)] = Level.HIGH
-        old = (self._c("verdict"), self._c("level"))
-        return changed(
-            rows, rule=self._index, old=old,
-            verdict=judged(firing=firing, pending=count >= limit * self._spec.pending_at, known=known), level=new,
-            since=_began(minutes, at), score=count.astype(np.float64), facts=lambda rows: self._facts(rows, at),
-            home=None, at=at,
-        )  # fmt: skip
+    def _everything(self) -> Everything:
+        c = self._columns
+        return Everything(
+            Home(*c.bundle(Home._fields)), Kept(*c.bundle(Kept._fields, f"{self._rule.name}.")), self._limits
+        )
 
     def _talks(self, at: int) -> NDArray[np.bool_]:
-        """(n,) bool: a device of it was heard in this minute."""
+        """(n,) bool: a device of it was heard in this minute; asked only while there is an alert."""
         c = self._columns
-        talks = np.zeros(len(c["out"]), bool)
-        talks[c["device_home"][c["heard"] > at - MINUTE]] = True
+        talks = np.zeros(c.rows["home"], bool)
+        if self._c("level").any():
+            talks[c["device_home"][c["heard"] > at - MINUTE]] = True
         return talks
 
-    def _can_see(self) -> NDArray[np.bool_]:
-        """(n,) bool: has a sensor of motion or of the bed that is not silent."""
-        c = self._columns
-        same = all(map(np.array_equal, self._asked, (c["silent"], c["channel"])))
-        if self._asked and same and len(self._seen) == len(c["out"]):
-            return self._seen
-        sees = ((c["channel"] == MOTION) | (c["channel"] == BED)) & ~c["silent"]
-        self._seen = np.bincount(c["device_home"][sees], minlength=len(c["out"])) > 0
-        self._asked = (c["silent"].copy(), c["channel"].copy())
-        return self._seen
-
-    def _limit(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """(n,) minutes in a window."""
-        usual, spread = (self._c(n)[rows].astype(np.float64) for n in ("usual", "spread"))
-        own = self._prior + usual + ABOVE * np.sqrt(spread)
-        limit: NDArray[np.float64] = np.clip(own, self.own.of("lowest_limit", rows), self.own.of("highest_limit", rows))
-        return limit
-
-    def _door(self, rows: NDArray[np.intp], at: int) -> NDArray[np.bool_]:
-        """(n,) bool: the front door was used in this window."""
-        door = self._columns["last_door"][rows]
-        used: NDArray[np.bool_] = (door != NEVER) & (at - np.where(door == NEVER, at, door) < self._spec.window)
-        return used
+    def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
+        minutes = self._c("minutes")[rows]
+        return findings_of(
+            rows, rule=self._index, verdict=self._c("verdict")[rows], level=self._c("level")[rows],
+            since=_began(minutes, at), score=np.bitwise_count(minutes).astype(np.float64),
+            facts=lambda rows: self._facts(rows, at), home=None, at=at,
+        )  # fmt: skip
 
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
-        count, usual = np.bitwise_count(self._c("minutes")[rows]), self._c("usual")[rows].astype(np.float64)
-        usual = np.maximum(usual + self._prior, 0)
-        window = np.full(len(rows), self._window)
-        return np.column_stack([
-            count, self._limit(rows), usual, window, self._door(rows, at), self.own.apart(rows)
-        ])  # fmt: skip
+        table = np.zeros((len(rows), len(FACTS)))
+        _tell(rows, at, self._everything(), table)
+        table[:, -1] = self.own.apart(rows)
+        return table
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""
-        verdict, minutes = self._c("verdict"), self._c("minutes")
-        return findings_of(
-            np.arange(len(verdict)), rule=self._index, verdict=verdict, level=self._c("level"),
-            since=_began(minutes, at), score=np.zeros(len(verdict)), facts=lambda rows: self._facts(rows, at),
-            home=None, at=at,
-        )  # fmt: skip
+        return self._findings(np.arange(self._columns.rows["home"]), at)
 
 
 def _began(minutes: NDArray[np.uint64], at: int) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from mimamori.model.times import NEVER, SECOND, Zone
 from mimamori.rules import fold
 from mimamori.rules.cause import cause_columns
 from mimamori.rules.columns import Column, Columns
-from mimamori.rules.kernel import Block, Kinds, State
+from mimamori.rules.kernel import Block, Kinds, State, compiled
 from mimamori.rules.own import COLUMN
 from mimamori.rules.spec import SIGNS
 
@@ -159,3 +159,15 @@ class Shared:
 def cell_of(got: NDArray[np.int64]) -> NDArray[np.int64]:
     """End of the cell that each arrival lies in: (n,) int64 ns; got in (at - CELL, at]."""
     return -(-got // CELL) * CELL
+
+
+@compiled
+def kind_silent(
+    home: NDArray[np.int32], channel: NDArray[np.int8], silent: NDArray[np.bool_], kind: int, rows: int
+) -> NDArray[np.bool_]:
+    """(n,) whether a device of that kind (index in SIGNS) is silent. home, channel, silent: (d,)"""
+    out = np.zeros(rows, np.bool_)
+    for d in range(len(home)):
+        if silent[d] and channel[d] == kind:
+            out[home[d]] = True
+    return out

@@ -6,16 +6,21 @@ learned as a mean and a variance that forget, a lie-in counting for no more than
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch, Level
+from mimamori.model.findings import FindingBatch, Level, no_findings
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, Nanos
-from mimamori.rules.changes import LEVELS, changed, findings_of, judged
+from mimamori.rules.changes import CLEAR, FIRING, LEVELS, UNKNOWN, findings_of, rows_of
 from mimamori.rules.columns import Column
-from mimamori.rules.latest import BED, Shared
+from mimamori.rules.kernel import Rows, inlined, lean
+from mimamori.rules.latest import BED, Shared, kind_silent
 from mimamori.rules.own import Own
-from mimamori.rules.spec import Rise, Rule
+from mimamori.rules.spec import Condition, Rise, Rule
 
 CELL = 5 * MINUTE
 FACTS = ("minutes", "limit_minutes", "usual_minutes", "own")
@@ -24,6 +29,128 @@ PRIOR_COUNT, PRIOR_SPREAD = 5.0, 45.0  # mornings; minutes
 RATE = 0.05  # weight of a new morning once the first ones are in
 FURTHEST = 3.0  # standard deviations that one morning can count for
 AWAKE_BEFORE = 2 * HOUR  # who left the bed longer before the part of the day begins did not sleep in it
+HIGH = int(Level.HIGH)
+
+
+class Home(NamedTuple):
+    """The shared columns that are looked at, whole."""
+
+    value: NDArray[np.float64]
+    taken: NDArray[np.int64]
+    own: NDArray[np.uint16]
+
+
+class Kept(NamedTuple):
+    """The rule's columns, whole."""
+
+    left: NDArray[np.int64]
+    up: NDArray[np.int64]
+    mean: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    mornings: NDArray[np.int16]
+    verdict: NDArray[np.int8]
+    level: NDArray[np.int8]
+
+
+class Limits(NamedTuple):
+    """The rule, in minutes but for up_for in ns; latest is (sets,)."""
+
+    bed: int
+    up_for: int
+    prior: float
+    margin: float
+    latest: NDArray[np.float64]
+    high_after: float
+    priority: int
+
+
+class Moment(NamedTuple):
+    """Five minutes that end at `at`; minutes of the day, when the part of the day began (ns), whether it is on."""
+
+    at: int
+    minutes: float
+    begin: int
+    morning: bool
+
+
+class Everything(NamedTuple):
+    """All that a step may read or write."""
+
+    home: Home
+    kept: Kept
+    limits: Limits
+    silent: NDArray[np.bool_]  # (n,) a bed sensor of theirs is silent
+
+
+@lean
+def _judge(m: Moment, s: Everything, found: Rows) -> int:
+    """Five minutes of all households; how many of them, in `found`, changed verdict or level."""
+    verdicts, levels, n = s.kept.verdict, s.kept.level, 0
+    for h in range(len(found)):
+        bed = s.home.value[s.limits.bed, h]
+        _follow(h, m, bed, s)
+        known = not (np.isnan(bed) or s.silent[h])
+        level = _level(h, m, known and m.morning and s.kept.up[h] < m.begin, s) if bed > 0 else 0
+        verdict = FIRING if level > 0 else CLEAR
+        if not known:
+            verdict = UNKNOWN
+        if verdict != verdicts[h] or level != levels[h]:
+            verdicts[h], levels[h], found[n] = verdict, level, h
+            n += 1
+    return n
+
+
+@inlined
+def _follow(h: int, m: Moment, bed: float, s: Everything) -> None:
+    """Left the bed, came back to it, or has risen."""
+    left, up = s.kept.left, s.kept.up
+    if bed > 0:
+        left[h] = NEVER
+    elif bed == 0 and left[h] == NEVER:
+        left[h] = s.home.taken[s.limits.bed, h]
+    if m.morning and up[h] < m.begin and left[h] != NEVER and left[h] <= m.at - s.limits.up_for:
+        if left[h] >= m.begin - AWAKE_BEFORE:
+            _learn(h, m, s)
+        up[h] = max(left[h], m.begin)
+
+
+@inlined
+def _level(h: int, m: Moment, late: bool, s: Everything) -> int:
+    """The level reached in bed; late: has not risen today."""
+    before, level = s.kept.level[h], 0
+    if before > 0 or late:
+        over = m.minutes - _limit(h, s)
+        if before > 0 or over >= 0:
+            level = HIGH if m.morning and over >= s.limits.high_after else max(before, s.limits.priority)
+    return level
+
+
+@inlined
+def _learn(h: int, m: Moment, s: Everything) -> None:
+    """Risen since `left`."""
+    mean, spread, mornings = np.float64(s.kept.mean[h]), np.float64(s.kept.spread[h]), s.kept.mornings[h]
+    rate = max(RATE, 1 / (PRIOR_COUNT + mornings))
+    furthest = FURTHEST * math.sqrt(spread)
+    minutes = m.minutes - (m.at - s.kept.left[h]) / MINUTE
+    off = min(max(minutes - s.limits.prior - mean, -furthest), furthest)
+    s.kept.mean[h] = mean + rate * off
+    s.kept.spread[h] = (1 - rate) * (spread + rate * off**2)
+    s.kept.mornings[h] = min(mornings + 1, 1000)
+
+
+@inlined
+def _limit(h: int, s: Everything) -> float:
+    """Minutes after midnight."""
+    own = s.limits.prior + s.kept.mean[h] + Z99 * math.sqrt(s.kept.spread[h]) + s.limits.margin
+    limit: float = min(own, s.limits.latest[s.home.own[h]])
+    return limit
+
+
+@lean
+def _limits(rows: Rows, s: Everything, limit: NDArray[np.float64]) -> None:
+    """Sets the limit (r,) of those rows, minutes after midnight."""
+    for i in range(len(rows)):
+        limit[i] = _limit(rows[i], s)
 
 
 class RiseDetector:
@@ -39,7 +166,16 @@ class RiseDetector:
         self._columns, self._zone = shared.columns, shared.zone
         self.metric: int | None = shared.metrics.index("in_bed")
         self.own = Own(shared.columns, condition)
-        self._prior = (condition.start_limit - condition.margin) / MINUTE - Z99 * PRIOR_SPREAD
+        self.own.derive = self._derive
+        self._derive([condition])
+
+    def _derive(self, sets: Sequence[Condition]) -> None:
+        spec, latest = self._spec, np.array([c.latest / MINUTE for c in sets if isinstance(c, Rise)])
+        assert self.metric is not None
+        self._limits = Limits(
+            self.metric, spec.up_for, (spec.start_limit - spec.margin) / MINUTE - Z99 * PRIOR_SPREAD,
+            spec.margin / MINUTE, latest, spec.high_after / MINUTE, int(LEVELS[self._rule.priority]),
+        )  # fmt: skip
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -55,84 +191,49 @@ class RiseDetector:
         ]
         return [Column(f"{rule.name}.{c.name}", c.dtype, c.fill, c.unit, c.shape) for c in own]
 
+    def _c(self, name: str) -> NDArray[Any]:
+        return self._columns[f"{self._rule.name}.{name}"]
+
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the five minutes that end at `at` (ns)."""
-        c, name, spec = self._columns, self._rule.name, self._spec
-        bed, left, up = c["value"][self.metric], c[f"{name}.left"], c[f"{name}.up"]
-        left[bed > 0] = NEVER
-        went = (bed == 0) & (left == NEVER)
-        left[went] = c["taken"][self.metric][went]
-        time_of_day = self._zone.time_of_day(at - 1) + 1
-        begin = at - (time_of_day - spec.between.begin)
-        morning = spec.between.holds(time_of_day - 1)
-        if morning:
-            rose = np.flatnonzero((left != NEVER) & (left <= at - spec.up_for) & (up < begin))
-            self._learn(rose[left[rose] >= begin - AWAKE_BEFORE], at, time_of_day)
-            up[rose] = np.maximum(left[rose], begin)
-        known = (bed == bed) & ~self._silent()  # noqa: PLR0124 - NaN: never told
-        old = c[f"{name}.level"]
-        late = up < begin if morning else np.zeros(len(bed), bool)
-        over = time_of_day / MINUTE - self._limit(slice(None))
-        firing = ((old > 0) | (late & (over >= 0))) & (bed > 0) & (known | (old > 0))
-        level = np.where(firing, np.maximum(old, np.int8(LEVELS[self._rule.priority])), np.int8(Level.NONE))
-        if morning:
-            level[firing & (over >= spec.high_after / MINUTE)] = Level.HIGH
-        rows = np.arange(len(bed))
-        return changed(
-            rows, rule=self._index, old=(c[f"{name}.verdict"], old),
-            verdict=judged(firing=firing, pending=np.zeros(len(bed), bool), known=known), level=level.astype(np.int8),
-            since=self._usual_at(rows, at), score=np.maximum(over, 0), facts=lambda rows: self._facts(rows, at),
-            home=None, at=at,
+        found, between, time_of_day = rows_of(self._columns), self._spec.between, self._zone.time_of_day(at - 1) + 1
+        morning = between.holds(time_of_day - 1)
+        moment = Moment(at, time_of_day / MINUTE, at - (time_of_day - between.begin), morning)
+        changed = _judge(moment, self._everything(), found)
+        return self._findings(found[:changed], at) if changed else no_findings()
+
+    def _everything(self) -> Everything:
+        c = self._columns
+        return Everything(
+            Home(*c.bundle(Home._fields)), Kept(*c.bundle(Kept._fields, f"{self._rule.name}.")), self._limits,
+            kind_silent(c["device_home"], c["channel"], c["silent"], BED, c.rows["home"]),
         )  # fmt: skip
 
-    def _silent(self) -> NDArray[np.bool_]:
-        c = self._columns
-        home = c["device_home"][c["silent"] & (c["channel"] == BED)]
-        out: NDArray[np.bool_] = np.bincount(home, minlength=len(c["out"])) > 0
-        return out
-
-    def _learn(self, rows: NDArray[np.intp], at: int, time_of_day: int) -> None:
-        c, name = self._columns, self._rule.name
-        mean, spread = c[f"{name}.mean"][rows].astype(np.float64), c[f"{name}.spread"][rows].astype(np.float64)
-        rate = np.maximum(RATE, 1 / (PRIOR_COUNT + c[f"{name}.mornings"][rows]))
-        furthest = FURTHEST * np.sqrt(spread)
-        minutes = (time_of_day - (at - c[f"{name}.left"][rows])) / MINUTE
-        off = np.clip(minutes - self._prior - mean, -furthest, furthest)
-        c[f"{name}.mean"][rows] = mean + rate * off
-        c[f"{name}.spread"][rows] = (1 - rate) * (spread + rate * off**2)
-        c[f"{name}.mornings"][rows] = np.minimum(c[f"{name}.mornings"][rows] + 1, 1000)
-
-    def _usual(self, rows: NDArray[np.intp] | slice) -> NDArray[np.float64]:
-        """Minutes after midnight."""
-        usual: NDArray[np.float64] = self._prior + self._columns[f"{self._rule.name}.mean"][rows].astype(np.float64)
+    def _usual(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """(r,) minutes after midnight."""
+        usual: NDArray[np.float64] = self._limits.prior + self._c("mean")[rows].astype(np.float64)
         return usual
 
-    def _limit(self, rows: NDArray[np.intp] | slice) -> NDArray[np.float64]:
-        """Minutes after midnight."""
-        spread = np.sqrt(self._columns[f"{self._rule.name}.spread"][rows].astype(np.float64))
-        own = self._usual(rows) + Z99 * spread + self._spec.margin / MINUTE
-        limit: NDArray[np.float64] = np.minimum(own, self.own.of("latest", rows) / MINUTE)
-        return limit
-
     def _usual_at(self, rows: NDArray[np.intp], at: int) -> Nanos:
-        """(n,) ns: this day's usual time of rising; NEVER before the first minute."""
+        """(r,) ns: this day's usual time of rising; NEVER before the first minute."""
         if at == NEVER:  # nothing was ever judged
             return np.full(len(rows), NEVER)
         midnight = at - (self._zone.time_of_day(at - 1) + 1)
         return midnight + np.clip(self._usual(rows) * MINUTE, 0, DAY).astype(np.int64)
 
+    def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
+        facts = self._facts(rows, at)
+        return findings_of(
+            rows, rule=self._index, verdict=self._c("verdict")[rows], level=self._c("level")[rows],
+            since=self._usual_at(rows, at), score=np.maximum(facts[:, 0] - facts[:, 1], 0), facts=lambda _: facts,
+            home=None, at=at,
+        )  # fmt: skip
+
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
-        minutes = (self._zone.time_of_day(max(at, 1) - 1) + 1) / MINUTE
-        return np.column_stack(
-            [np.full(len(rows), minutes), self._limit(rows), self._usual(rows), self.own.apart(rows)]
-        )
+        minutes, limit = (self._zone.time_of_day(max(at, 1) - 1) + 1) / MINUTE, np.empty(len(rows))
+        _limits(rows, self._everything(), limit)
+        return np.column_stack([np.full(len(rows), minutes), limit, self._usual(rows), self.own.apart(rows)])
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""
-        c, name = self._columns, self._rule.name
-        verdict = c[f"{name}.verdict"]
-        rows = np.arange(len(verdict))
-        return findings_of(
-            rows, rule=self._index, verdict=verdict, level=c[f"{name}.level"], since=self._usual_at(rows, at),
-            score=np.zeros(len(verdict)), facts=lambda rows: self._facts(rows, at), home=None, at=at,
-        )  # fmt: skip
+        return self._findings(np.arange(self._columns.rows["home"]), at)

@@ -30,8 +30,12 @@ ANSWERS: Mapping[str, tuple[str, ...]] = {
     "no-rise": ("not-up-yet", "stayed-in-bed", "inactivity"),
     "heater-failure": ("cold", "heater-failed"),
     "hot-room": ("heat",),
+    "heat-stroke": ("heat", "heart-rate", "respiration-rate"),
+    "slow-decline": ("drift",),
 }
 """Beginnings of the names of the rules that may find a kind; the rules about inactivity find all others."""
+NOTED = frozenset({"slow-decline"})
+"""Kinds of which a note is enough; they go on for weeks, so they excuse no call."""
 VITAL = ("heart-rate", "respiration-rate", "no-breathing")  # likewise, of the rules about pulse and breath
 CATEGORIES = ("resident", "environment", "technical")
 SOON = HOUR  # after an event its alert may still come, and is not false then
@@ -211,7 +215,11 @@ def _found(
 ) -> tuple[Found, list[TruthEvent]]:
     delays, missed, left_out = [], [], 0
     for event in events:
-        right = [a for a in mine.get(event.household, ()) if answers(event.kind, a.rule) and not a.note]
+        right = [
+            a
+            for a in mine.get(event.household, ())
+            if answers(event.kind, a.rule) and (event.kind in NOTED or not a.note)
+        ]
         if any(a.opened <= event.start < a.resolved for a in right):
             left_out += 1
             continue
@@ -244,7 +252,7 @@ def _ordinary(truth: Sequence[TruthEvent], spans: Spans, learn: int) -> dict[str
         return parts
     excusing: dict[str, list[TruthEvent]] = defaultdict(list)
     for event in sorted(truth, key=lambda e: e.start):
-        if _role(event) in {"emergency", "change"}:
+        if _role(event) in {"emergency", "change"} and event.kind not in NOTED:
             excusing[event.household].append(event)
     for household, (begin, end) in spans.items():
         at = begin + learn

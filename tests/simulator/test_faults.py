@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,7 +77,14 @@ def motion(batch: ReadingBatch) -> ReadingBatch:
     return batch.take(batch.metric == METRICS.index("motion"))
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_there_are_25_kinds_and_the_readme_describes_each() -> None:
+    assert len(KINDS) >= 25
+    text = (Path(__file__).parents[2] / "simulator" / "README.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `([a-z-]+)` \| (.{10,}) \|$", text.partition("## Truth")[2], re.MULTILINE)
+    assert sorted(kind for kind, _ in told) == sorted(KINDS)
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"slow-decline"}))
 def test_it_changes_something_and_nothing_long_before_or_after(
     home: SimulatedHome, pair: Callable[..., Pair], kind: str
 ) -> None:
@@ -284,6 +293,94 @@ def test_a_drifting_clock_gains_ten_minutes_and_is_set_right(home: SimulatedHome
     assert 9 * MINUTE < wrong.max() <= 10 * MINUTE
     assert bed.got.tobytes() == only(home, without, "bed").got.tobytes()
     assert wrong[bed.got >= end].max() == 0
+
+
+def test_late_data_overtakes_but_loses_nothing(pair: Callable[..., Pair]) -> None:
+    start, end = span("late-data")
+    without, now = pair("late-data", start, end)
+    late = between(now, start, end)
+    assert 0 <= (late.got - late.taken).min() < MINUTE < 8 * MINUTE < (late.got - late.taken).max() < 9 * MINUTE
+    assert (np.diff(late.taken) < 0).mean() > 0.3
+    order = np.lexsort((now.metric, now.device, now.taken))
+    assert now.take(order).value.tobytes() == without.value.tobytes()
+
+
+def test_grandchildren_fill_the_home_and_the_door(home: SimulatedHome, pair: Callable[..., Pair]) -> None:
+    without, now = pair("grandchildren", START + 8 * HOUR, START + 2 * DAY)
+    day = START + DAY + 7 * HOUR, START + DAY + 22 * HOUR
+    night = START + DAY + 0 * HOUR, START + DAY + 5 * HOUR
+    assert len(motion(between(now, *day))) > 3 * len(motion(between(without, *day)))
+    assert len(motion(between(now, *night))) < 60
+    doors = [len(only(home, between(b, *day), "door", "door_open")) for b in (without, now)]
+    assert doors[1] >= doors[0] + 6
+    power = [only(home, between(b, *day), "meter", "power").value.mean() for b in (without, now)]
+    assert power[1] > power[0] + 100
+    assert same(only(home, without, "bed"), only(home, now, "bed"))
+
+
+@pytest.mark.parametrize("kit", ["all", "no motion", "meter alone"])
+def test_a_moved_sensor_tells_something_else(home: SimulatedHome, kit: str) -> None:
+    gone = {"no motion": ("motion",), "meter alone": ("motion", "bed")}.get(kit, ())
+    moved = replace(home, kit=home.kit.model_copy(update=dict.fromkeys(gone)))
+    moved = replace(moved, devices=tuple(d for d in home.devices if d.id.split("-")[0] not in gone))
+    event = TruthEvent(household=home.id, kind="sensor-moved", start=START + 12 * HOUR, end=START + 2 * DAY)
+    without, now = (
+        between(
+            concat(simulate([moved], start=START, end=START + 2 * DAY, seed=SEED, events=e)), event.start, event.end
+        )
+        for e in ((), (event,))
+    )
+    device, metric = {"all": ("motion-living", "motion"), "no motion": ("bed", "heart_rate")}.get(
+        kit, ("meter", "power")
+    )
+    before, after = (only(moved, b, device, metric) for b in (without, now))
+    if kit == "all":
+        assert not np.isin(before.taken, after.taken).any()
+        assert len(after) > 10
+        assert len(only(moved, now, "motion-hall")) < len(only(moved, without, "motion-hall"))
+    elif kit == "no motion":
+        assert 0.1 < len(after) / len(before) < 0.3
+        assert only(moved, now, "bed", "body_movement").value.max() < 31
+    else:
+        assert after.value.mean() == pytest.approx(0.45 * before.value.mean(), rel=0.02)
+
+
+def test_heat_stroke_is_a_hot_room_with_a_racing_heart_in_bed(home: SimulatedHome, pair: Callable[..., Pair]) -> None:
+    start, end = span("heat-stroke")
+    without, now = pair("heat-stroke", start, end)
+    last = between(now, end - HOUR, end)
+    assert only(home, last, "climate", "temperature").value.min() > 30
+    assert only(home, last, "bed", "in_bed").value.min() == 1
+    asleep = only(home, between(without, START + DAY, START + DAY + 4 * HOUR), "bed", "heart_rate").value
+    assert np.median(only(home, last, "bed", "heart_rate").value) > np.median(asleep) + 30
+
+
+def test_slow_decline_grows_from_week_to_week(home: SimulatedHome) -> None:
+    event = TruthEvent(household=home.id, kind="slow-decline", start=START, end=START + 56 * DAY)
+    weeks = {}
+    for name, events in (("well", ()), ("ill", (event,))):
+        batches = simulate([home], start=START + 49 * DAY, end=START + 56 * DAY, seed=SEED, events=events)
+        weeks[name] = concat(batches)
+    in_bed = {n: only(home, b, "bed", "in_bed").value.sum() / 360 / 7 for n, b in weeks.items()}
+    assert in_bed["ill"] > in_bed["well"] + 1.2  # hours a day
+    assert len(motion(weeks["ill"])) < 0.9 * len(motion(weeks["well"]))
+    outside = {n: len(only(home, b, "door", "door_open")) for n, b in weeks.items()}
+    assert outside["ill"] < outside["well"]
+    first = [concat(simulate([home], start=START, end=START + DAY, seed=SEED, events=e)) for e in ((), (event,))]
+    assert same(motion(first[0]), motion(first[1]))  # the first day is as it was, but for a trace of the pulse
+
+
+def test_two_visits_within_days_both_happen(home: SimulatedHome) -> None:
+    visits = [
+        TruthEvent(household=home.id, kind="visitors", start=at, end=at + 3 * HOUR)
+        for at in (START + 10 * HOUR, START + 2 * DAY + 10 * HOUR)
+    ]
+    with_it, without = (
+        concat(simulate([home], start=START, end=START + 3 * DAY, seed=SEED, events=e)) for e in (visits, ())
+    )
+    for visit in visits:
+        many, few = (len(motion(between(b, visit.start, visit.end))) for b in (with_it, without))
+        assert many > 1.5 * few
 
 
 def test_two_events_in_one_home_both_happen(home: SimulatedHome, full: Any) -> None:

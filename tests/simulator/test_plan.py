@@ -60,6 +60,16 @@ def test_all_roles_are_met_in_plausible_numbers(planned: tuple[TruthEvent, ...])
     assert not any(event.kind == "hot-room" for event in planned)  # it is winter
 
 
+def test_a_power_cut_strikes_the_whole_district(planned: tuple[TruthEvent, ...]) -> None:
+    cuts = defaultdict(list)
+    for event in planned:
+        if event.kind == "power-cut":
+            cuts[event.start, event.end].append(event.household)
+    assert max(len(struck) for struck in cuts.values()) > 2  # those whose own events leave the time free
+    for struck in cuts.values():
+        assert len({(int(home.removeprefix("home-")) - 1) // 10 for home in struck}) == 1
+
+
 def test_falls_need_somebody_there(homes: tuple[SimulatedHome, ...], planned: tuple[TruthEvent, ...]) -> None:
     by_id = {home.id: home for home in homes}
     checked = 0

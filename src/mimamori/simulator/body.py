@@ -5,13 +5,14 @@ May import model and the simulator's scene, dice and life. Pure; rates are those
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.model.times import DAY, HOUR, MINUTE, SECOND, Nanos
+from mimamori.simulator.decline import DECLINE
 from mimamori.simulator.dice import bouts, inside, wave
 from mimamori.simulator.life import UTC_OFFSET, Life, Place
 from mimamori.simulator.scene import Act, Persona
@@ -101,6 +102,12 @@ def _movement(at: Nanos, since: Nanos, asleep: NDArray[np.bool_], restless: floa
     return np.where(turns | (since < 20 * SECOND), size, quiet)
 
 
+_GROWING: Mapping[str, tuple[int, float, float]] = {
+    "fever": (6 * HOUR, 22, 7), "heat-stroke": (2 * HOUR, 35, 8), "slow-decline": (DECLINE, 6, 0),
+}  # fmt: skip
+"""Kinds that grow: (time to the full of it, heart rate, respiration), both added in 1/min."""
+
+
 def _mishap(
     event: TruthEvent, at: Nanos, heart: Floats, breath: Floats, pauses: tuple[Nanos, Nanos]
 ) -> tuple[Floats, Floats]:
@@ -111,9 +118,10 @@ def _mishap(
             return np.where(now, heart + onset * (132 - 0.8 * heart), heart), np.where(now, breath + 5 * onset, breath)
         case "bradycardia":
             return np.where(now, heart + onset * (30 - 0.9 * heart), heart), breath
-        case "fever":
-            rise = np.clip((at - event.start) / (6 * HOUR), 0, 1)
-            return np.where(now, heart + 22 * rise, heart), np.where(now, breath + 7 * rise, breath)
+        case kind if kind in _GROWING:
+            span, more_heart, more_breath = _GROWING[kind]
+            share = np.where(now, np.clip((at - event.start) / span, 0, 1), 0)
+            return heart + more_heart * share, breath + more_breath * share
         case "apnoea":
             return heart, np.where(now & inside(at, *pauses), 0.0, breath)
         case _:

@@ -12,6 +12,7 @@ import numpy as np
 
 from mimamori.model.readings import ReadingBatch, concat, no_readings
 from mimamori.model.times import HOUR
+from mimamori.simulator.decline import persona_on
 from mimamori.simulator.faults import REACH, Rows, befall
 from mimamori.simulator.households import SimulatedHome
 from mimamori.simulator.life import Life, Step, day_of, midnight, plan_day
@@ -34,11 +35,12 @@ class Timeline:
     def life(self, day: int) -> Life:
         """The line of life that covers the calendar day and the days before it that matter."""
         wanted = range(day - _BEFORE, day + 1)
-        self._plans = {
-            d: self._plans.get(d) or plan_day(self.home.persona, seed=self.seed, home=self.home.number, day=d)
-            for d in wanted
-        }
+        self._plans = {d: self._plans.get(d) or self._plan(d) for d in wanted}
         return befall([step for d in wanted for step in self._plans[d]], self.around(day))
+
+    def _plan(self, day: int) -> list[Step]:
+        now, then = (persona_on(self.home.persona, midnight(d), self.events) for d in (day, day + 1))
+        return plan_day(now, seed=self.seed, home=self.home.number, day=day, tomorrow=then)
 
     def around(self, day: int) -> list[TruthEvent]:
         """Events that can touch the day or the days before it that matter."""

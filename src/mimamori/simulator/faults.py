@@ -19,6 +19,7 @@ from mimamori.simulator.scene import Act
 from mimamori.simulator.truth import TruthEvent
 
 _DRIFT = 10 * MINUTE  # what a drifting clock has gained at the end
+_LATE = 9 * MINUTE  # readings that are late come at most so late, and not in their order
 _TO_TOILET = 35 * SECOND
 
 
@@ -88,7 +89,7 @@ def _instead(event: TruthEvent, steps: list[Step]) -> _Change:
 
 _IN_BED = {
     "no-rise": Act.SLEEP, "no-breathing": Act.STILL, "tachycardia": Act.LIE, "bradycardia": Act.LIE,
-    "apnoea": Act.SLEEP,
+    "apnoea": Act.SLEEP, "heat-stroke": Act.LIE,
 }  # fmt: skip
 _ELSEWHERE = {
     "outing": (Place.OUT, Act.OUT), "overnight-stay": (Place.OUT, Act.OUT), "hospital-stay": (Place.OUT, Act.OUT),
@@ -137,6 +138,9 @@ def disturb(rows: Rows, events: Sequence[TruthEvent], device_ids: Sequence[str],
                 twice = rows.take(now & (lots(rows.taken, rows.device, seed + 1) < 0.3))
                 wait = (lots(twice.taken, twice.device, seed + 2) * 30 * SECOND).astype(np.int64)
                 rows = _join(rows, replace(twice, sent=twice.sent + wait))
+            case "late-data":
+                wait = (lots(rows.taken, rows.device, seed + 3) * _LATE).astype(np.int64)
+                rows = replace(rows, sent=np.where(now, rows.sent + wait, rows.sent))
             case "clock-drift":
                 hit = now & (rows.device == _which(event, device_ids))
                 gain = (rows.taken - event.start) / (event.end - event.start) * _DRIFT

@@ -5,6 +5,7 @@ May import model and the simulator's scene, dice and life. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -122,12 +123,18 @@ def heating_wanted(a: Appliance, act: NDArray[np.int8], place: NDArray[np.int8],
 
 
 def climate(
-    house: House, life: Life, at: Nanos, *, seed: int, unheated: tuple[int, int] | None, hot: tuple[int, int] | None
+    house: House,
+    life: Life,
+    at: Nanos,
+    *,
+    seed: int,
+    unheated: Sequence[tuple[int, int]],
+    hot: Sequence[tuple[int, int]],
 ) -> tuple[Floats, Floats]:
     """(n,) room temperature in Celsius and relative humidity in % at times `at`, ascending.
 
     The room follows its target (heated, or outside plus gains) with one time constant; two days are run before the
-    first time, so that the answer does not depend on where a day is cut. unheated, hot: (start, end) ns or None.
+    first time, so that the answer does not depend on where a day is cut. unheated, hot: stretches, (start, end) ns.
     """
     begin = int(at[0]) - 2 * DAY
     grid = np.arange(begin, int(at[-1]) + _CLIMATE_STEP, _CLIMATE_STEP, dtype=np.int64)
@@ -137,11 +144,11 @@ def climate(
     heats = any(a.runs == "heat" and a.warms == "room" for a in house.appliance)
     awake = (place != Place.OUT) & ~np.isin(act, _ASLEEP)
     wanted = np.where(awake, house.heated_to, house.night_to) if heats else np.full(len(grid), -99.0)
-    if unheated is not None:
-        wanted[(grid >= unheated[0]) & (grid < unheated[1])] = -99.0
+    for start, end in unheated:
+        wanted[(grid >= start) & (grid < end)] = -99.0
     target = np.maximum(outside + house.gains, wanted)
-    if hot is not None:
-        target[(grid >= hot[0]) & (grid < hot[1])] = 38.0
+    for start, end in hot:
+        target[(grid >= start) & (grid < end)] = 38.0
     # Heating works faster than a house cools: a third of the time constant.
     quick = 1 - np.exp(-_CLIMATE_STEP / (house.holds / 3))
     slow = 1 - np.exp(-_CLIMATE_STEP / house.holds)

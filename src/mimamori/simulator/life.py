@@ -97,10 +97,10 @@ def hours_of(persona: Persona, *, seed: int, home: int, day: int) -> tuple[int, 
     return midnight(day) + rise, midnight(day) + bed
 
 
-def plan_day(persona: Persona, *, seed: int, home: int, day: int) -> list[Step]:
-    """The steps from rising on a calendar day to rising on the next."""
+def plan_day(persona: Persona, *, seed: int, home: int, day: int, tomorrow: Persona | None = None) -> list[Step]:
+    """The steps from rising on a calendar day to rising on the next. tomorrow: whose rising that is, if another's."""
     rise, bed = hours_of(persona, seed=seed, home=home, day=day)
-    next_rise, _ = hours_of(persona, seed=seed, home=home, day=day + 1)
+    next_rise, _ = hours_of(tomorrow or persona, seed=seed, home=home, day=day + 1)
     return _Day(persona, Dice(generator(seed, Use.LIFE, home, day)), day).plan(
         rise, bed, max(next_rise, bed + 3 * HOUR)
     )

@@ -6,7 +6,7 @@ May import model and the simulator's pure files. Pure: seeded draws only, no clo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mimamori.model.times import DAY, HOUR, MINUTE
 from mimamori.simulator.days import Timeline
@@ -64,10 +64,19 @@ HABITS: Mapping[str, Habit] = {
     "sensor-unplugged": Habit(low=8 * HOUR, high=20 * HOUR, shortest=3 * HOUR, longest=30 * HOUR),
     "wifi-out": Habit(low=0, high=DAY, shortest=30 * MINUTE, longest=12 * HOUR),
     "power-cut": Habit(low=0, high=DAY, shortest=20 * MINUTE, longest=4 * HOUR, weight=0.5),
-    "back-fill": Habit(low=0, high=DAY, shortest=HOUR, longest=10 * HOUR),
+    "back-fill": Habit(low=0, high=DAY, shortest=HOUR, longest=48 * HOUR),
     "duplicates": Habit(low=0, high=DAY, shortest=HOUR, longest=12 * HOUR, weight=0.5),
     "clock-drift": Habit(low=0, high=DAY, shortest=10 * HOUR, longest=40 * HOUR, weight=0.5),
+    "heat-stroke": Habit(low=11 * HOUR, high=15 * HOUR, shortest=4 * HOUR, longest=8 * HOUR, months=(7, 8)),
+    "slow-decline": Habit(low=0, high=DAY, shortest=28 * DAY, longest=56 * DAY, weight=0.5),
+    "grandchildren": Habit(low=10 * HOUR, high=15 * HOUR, shortest=5 * DAY, longest=8 * DAY, weight=0.3),
+    "sensor-moved": Habit(low=9 * HOUR, high=18 * HOUR, shortest=DAY, longest=5 * DAY, weight=0.5),
+    "late-data": Habit(low=0, high=DAY, shortest=HOUR, longest=12 * HOUR, weight=0.5),
 }  # fmt: skip
+
+_NEED_BED = {"no-breathing", "tachycardia", "bradycardia", "apnoea", "no-rise", "heat-stroke"}
+_NEED_CLIMATE = {"heater-failure", "hot-room", "heat-stroke"}
+_DISTRICT = 10  # households in a row that hang on one transformer
 
 _CHANCE = {"emergency": 0.5, "change": 0.15}
 """Of one such event in a household in the whole time; it ends what can be judged, so there is at most one of each."""
@@ -92,6 +101,7 @@ def plan_events(
             if event is not None:
                 mine.append(event)
         chosen += mine
+    chosen += _neighbours(homes, chosen)
     return tuple(sorted(chosen, key=lambda e: (e.start, e.household)))
 
 
@@ -102,6 +112,26 @@ def _roles(dice: Dice, days: float) -> Iterator[str]:
     for role, rate in _PER_DAY.items():
         for _ in range(min(dice.count(min(rate * days, 15)), 20)):
             yield role
+
+
+def _neighbours(homes: Sequence[SimulatedHome], chosen: Sequence[TruthEvent]) -> list[TruthEvent]:
+    """A power cut strikes the whole district: all its households whose own events leave that time free."""
+    district = {home.id: home.number // _DISTRICT for home in homes}
+    mine: dict[str, list[TruthEvent]] = {home.id: [] for home in homes}
+    for event in chosen:
+        mine[event.household].append(event)
+    more = []
+    for cut in (e for e in chosen if e.kind == "power-cut"):
+        for home in homes:
+            if district[home.id] == district[cut.household] and _free(cut.start, cut.end, mine[home.id]):
+                event = replace(cut, household=home.id)
+                mine[home.id].append(event)
+                more.append(event)
+    return more
+
+
+def _free(begin: int, until: int, mine: Sequence[TruthEvent]) -> bool:
+    return all(begin > e.end + _REST or until + _REST < e.start for e in mine)
 
 
 def _draw(
@@ -117,16 +147,15 @@ def _draw(
             begin = hours_of(home.persona, seed=line.seed, home=home.number, day=day)[0]
         until = min(begin + dice.between(habit.shortest, habit.longest), end)
         fits = low <= begin and begin + habit.shortest <= end and (not habit.months or month_of(day) in habit.months)
-        free = all(begin > e.end + _REST or until + _REST < e.start for e in mine)
-        if fits and free and _possible(home, kind) and _there(line, habit, begin):
+        if fits and _free(begin, until, mine) and _possible(home, kind) and _there(line, habit, begin):
             return TruthEvent(household=home.id, kind=kind, start=_ms(begin), end=_ms(until))
     return None
 
 
 def _possible(home: SimulatedHome, kind: str) -> bool:
-    if kind in {"no-breathing", "tachycardia", "bradycardia", "apnoea", "no-rise"}:
-        return home.kit.bed is not None
-    return kind not in {"heater-failure", "hot-room"} or home.kit.climate is not None
+    if kind in _NEED_BED and home.kit.bed is None:
+        return False
+    return kind not in _NEED_CLIMATE or home.kit.climate is not None
 
 
 def _there(line: Timeline, habit: Habit, at: int) -> bool:

@@ -6,18 +6,19 @@ May import model and the simulator's other pure files. Pure: the same arguments 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.model.metrics import Metrics
-from mimamori.model.times import DAY, MINUTE, SECOND, Nanos
+from mimamori.model.times import DAY, HOUR, MINUTE, SECOND, Nanos
 from mimamori.simulator.body import vitals_of
 from mimamori.simulator.dice import Use, bouts, generator, inside, lots
 from mimamori.simulator.faults import Rows, disturb
 from mimamori.simulator.house import climate, load
 from mimamori.simulator.households import SimulatedHome
-from mimamori.simulator.life import Life, Place, midnight
+from mimamori.simulator.life import UTC_OFFSET, Life, Place, midnight
 from mimamori.simulator.scene import ROOMS, Act, BedSensor, MotionSensor, RoomClimate
 from mimamori.simulator.truth import TruthEvent
 
@@ -39,7 +40,7 @@ Part = tuple[str, str, Nanos, NDArray[np.float64]]
 def report_day(home: SimulatedHome, life: Life, day: int, *, seed: int, events: Sequence[TruthEvent]) -> Rows:
     """All readings of the household taken on the calendar day, ordered by time sent. events: this household's."""
     parts = [
-        *_bed(home, life, day, seed, events), *_meter(home, life, day, seed, events), *_door(home, life, day),
+        *_bed(home, life, day, seed, events), *_meter(home, life, day, seed, events), *_door(home, life, day, events),
         *_climate(home, life, day, seed, events), *_motion(home, life, day, seed, events), *_beats(home, day),
     ]  # fmt: skip
     ids = [device.id for device in home.devices]
@@ -77,6 +78,12 @@ def _bed(home: SimulatedHome, life: Life, day: int, seed: int, events: Sequence[
                       body.breath + sensor.respiration_noise * noise[1])  # fmt: skip
     breath = np.where(body.breath == 0, 0.0, breath)  # a pause in breathing is a measured zero
     told = _told(sensor, body.present)
+    if home.kit.motion is None:  # the mat lies at the feet: little is felt
+        faint = _during(at, events, "sensor-moved")
+        lost_heart, lost_breath = (
+            lost | (faint & (lots(at, k, seed + home.number) < 0.8)) for k, lost in enumerate((lost_heart, lost_breath))
+        )
+        body = replace(body, movement=np.where(faint, body.movement / 3, body.movement))
     shaken = body.movement > 60  # a turn drowns the small signals
     kept_heart = told & np.isfinite(heart) & ~lost_heart & ~shaken
     kept_breath = told & np.isfinite(breath) & ~lost_breath & ~shaken
@@ -95,9 +102,22 @@ def _told(sensor: BedSensor, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(present | changed | (np.arange(len(present)) % slower == 0))
 
 
-def _during(events: Sequence[TruthEvent], kind: str) -> tuple[int, int] | None:
-    spans = [(e.start, e.end) for e in events if e.kind == kind]
-    return spans[0] if spans else None
+def _spans(events: Sequence[TruthEvent], *kinds: str) -> list[tuple[int, int]]:
+    return [(e.start, e.end) for e in events if e.kind in kinds]
+
+
+def _during(at: Nanos, events: Sequence[TruthEvent], *kinds: str) -> NDArray[np.bool_]:
+    """(n,) whether an event of one of the kinds goes on at each time."""
+    now = np.zeros(len(at), bool)
+    for start, end in _spans(events, *kinds):
+        now |= (at >= start) & (at < end)
+    return now
+
+
+def _daytime(at: Nanos) -> NDArray[np.bool_]:
+    """(n,) from 07:00 to 22:00 local time."""
+    hour = (at + UTC_OFFSET) % DAY // HOUR
+    return np.asarray((hour >= 7) & (hour < 22))
 
 
 def _meter(home: SimulatedHome, life: Life, day: int, seed: int, events: Sequence[TruthEvent]) -> list[Part]:
@@ -105,9 +125,13 @@ def _meter(home: SimulatedHome, life: Life, day: int, seed: int, events: Sequenc
     if sensor is None:
         return []
     minutes = midnight(day) + np.arange(1440, dtype=np.int64) * MINUTE
-    broken = _during(events, "heater-failure") or (0, 0)
-    unheated = (minutes >= broken[0]) & (minutes < broken[1])
+    unheated = _during(minutes, events, "heater-failure")
     watt = load(home.house, life, seed=seed, home=home.number, day=day, unheated=unheated)
+    full = _during(minutes, events, "grandchildren") & _daytime(minutes)
+    if full.any():  # lights, television, a kettle now and then
+        watt = watt + full * (120 + 900 * (lots(minutes, home.number, seed + 11) < 0.08))
+    if home.kit.motion is None and home.kit.bed is None:  # the clamp sits on one of two circuits
+        watt = np.where(_during(minutes, events, "sensor-moved"), 0.45 * watt, watt)
     at = _grid(home, day, sensor.every, 2)
     if sensor.every > MINUTE:
         total = np.concatenate([[0.0], np.cumsum(watt)])
@@ -120,13 +144,17 @@ def _meter(home: SimulatedHome, life: Life, day: int, seed: int, events: Sequenc
     return [("meter", "power", at, np.maximum(np.rint(mean * (1 + sensor.noise * wobble)), 0.0))]
 
 
-def _door(home: SimulatedHome, life: Life, day: int) -> list[Part]:
+def _door(home: SimulatedHome, life: Life, day: int, events: Sequence[TruthEvent]) -> list[Part]:
     if home.kit.door is None:
         return []
     out = life.place == Place.OUT
     left = life.start[1:][out[1:] & ~out[:-1]]
     back = life.start[1:][~out[1:] & out[:-1]]
     called = life.start[life.act == Act.DOOR] + 8 * SECOND
+    comings = midnight(day) + np.arange(7 * HOUR, 21 * HOUR, HOUR, dtype=np.int64)
+    comings += (lots(comings, home.number, 8) * HOUR).astype(np.int64)
+    comings = comings[_during(comings, events, "grandchildren") & (lots(comings, home.number, 9) < 0.5)]
+    called = np.concatenate([called, comings])
     opened = np.concatenate([left - 4 * SECOND, back - 3 * SECOND, called])
     closed = np.concatenate([left + 3 * SECOND, back + 4 * SECOND, called + 40 * SECOND])
     parts: list[Part] = []
@@ -143,7 +171,12 @@ def _climate(home: SimulatedHome, life: Life, day: int, seed: int, events: Seque
         return []
     at = _grid(home, day, sensor.every, 3)
     warm, damp = climate(
-        home.house, life, at, seed=seed, unheated=_during(events, "heater-failure"), hot=_during(events, "hot-room")
+        home.house,
+        life,
+        at,
+        seed=seed,
+        unheated=_spans(events, "heater-failure"),
+        hot=_spans(events, "hot-room", "heat-stroke"),
     )
     noise = generator(seed, Use.CLIMATE, home.number, day).standard_normal((2, len(at))) * sensor.noise
     return [
@@ -159,6 +192,9 @@ def _motion(home: SimulatedHome, life: Life, day: int, seed: int, events: Sequen
     at, room = _movements(home, life, day, seed, events)
     seen = lots(at, room, seed + home.number) >= sensor.missed
     at, room = at[seen], room[seen]
+    # A sensor of the living room that was turned looks into the hall.
+    turned = _during(at, events, "sensor-moved")
+    room = np.where(turned & (room == Place.HALL), Place.LIVING, np.where(turned & (room == Place.LIVING), -1, room))
     return [
         (f"motion-{name}", "motion", when, np.ones(len(when)))
         for name in sensor.rooms
@@ -179,11 +215,10 @@ def _movements(
     step = life.steps_at(at)
     seen = mark < _RATE[life.act[step]] * home.persona.days.pace
     place = np.where(life.place[step] == Place.BED, Place.BEDROOM, life.place[step]).astype(np.int64)
-    guests = _during(events, "visitors")
-    if guests is not None:
-        visit = (at >= guests[0]) & (at < guests[1]) & (mark < 4)
-        place = np.where(visit & ~seen, np.where(mark < 2.5, Place.LIVING, Place.KITCHEN), place)
-        seen |= visit
+    visit = _during(at, events, "visitors") & (mark < 4)
+    place = np.where(visit & ~seen, np.where(mark < 2.5, Place.LIVING, Place.KITCHEN), place)
+    seen |= visit
+    place, seen = _family(at, mark, place, seen, events)
     moved = np.flatnonzero((life.place[1:] != life.place[:-1]) & (life.place[1:] < Place.BED)) + 1
     moved = moved[(life.act[moved] != Act.DOWN)]
     entered = life.start[moved] + SECOND
@@ -192,6 +227,24 @@ def _movements(
     rooms = np.concatenate([place[seen], life.place[moved][today].astype(np.int64)])
     order = np.argsort(times, kind="stable")
     return times[order], rooms[order]
+
+
+def _family(
+    at: Nanos, mark: NDArray[np.float64], place: NDArray[np.int64], seen: NDArray[np.bool_],
+    events: Sequence[TruthEvent],
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:  # fmt: skip
+    """Grandchildren who stay: all over the home by day, to the toilet at night."""
+    stay = _during(at, events, "grandchildren")
+    if not stay.any():
+        return place, seen
+    day = _daytime(at)
+    theirs = stay & np.where(day, mark < 4.5, mark < 0.03) & ~seen
+    by_day = np.array(
+        (Place.LIVING, Place.LIVING, Place.LIVING, Place.KITCHEN, Place.HALL, Place.BATHROOM, Place.TOILET)
+    )
+    by_night = np.array((Place.HALL, Place.TOILET))
+    rooms = np.where(day, by_day[(mark * 997).astype(np.int64) % 7], by_night[(mark * 9_973).astype(np.int64) % 2])
+    return np.where(theirs, rooms, place), seen | theirs
 
 
 def _held_off(at: Nanos, sensor: MotionSensor) -> Nanos:

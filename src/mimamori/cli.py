@@ -23,6 +23,7 @@ from mimamori.backup import back_up
 from mimamori.backup import restore as restore_backup
 from mimamori.bench_store import bench_store
 from mimamori.check import check_examples
+from mimamori.compare import compare_days
 from mimamori.conform import conform
 from mimamori.demo import DemoOptions, run_demo
 from mimamori.evaluate import A_NURSE
@@ -208,11 +209,13 @@ def evaluate_command(**options: Any) -> None:
 @click.option("--truth", type=_NEW, help="Write what befell whom (CSV); without it nothing befalls anybody.")
 @click.option("--broker", help="Publish to this broker instead (mqtt:// or mqtts://), as devices would.")
 @click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(1, 10_000), help="With --broker.")
+@click.option("--compare", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="Print how days differ here and in the recordings of this folder.")  # fmt: skip
 def simulate(**options: Any) -> None:
-    """Simulated households: into a reading file, or onto a broker as their devices would publish."""
+    """Simulated households: into a reading file, onto a broker as their devices would publish, or beside real ones."""
     with _plainly():
-        if (options["out"] is None) == (options["broker"] is None):
-            msg = "say where to: either --out FILE or --broker URL"
+        if sum(options[o] is not None for o in ("out", "broker", "compare")) != 1:
+            msg = "say where to: --out FILE, --broker URL or --compare FOLDER"
             raise click.UsageError(msg)
         site = _load(options["site"])
         chosen = {
@@ -220,7 +223,9 @@ def simulate(**options: Any) -> None:
             "bed_every": parse_duration(options["bed_every"]) if options["bed_every"] else None,
             "start": parse_instant(options["start"]), "days": options["days"], "noise": options["noise"],
         }  # fmt: skip
-        if options["out"] is not None:
+        if options["compare"] is not None:
+            click.echo(compare_days(site, options["compare"], **chosen))
+        elif options["out"] is not None:
             count = write_days(site, options["out"], options["truth"], **chosen)
             click.echo(f"{count} readings in {options['out']}")
         else:

@@ -142,7 +142,7 @@ def test_winter_rooms_are_heated_by_day_and_cool_at_night(full: tuple[SimulatedH
     for i, home in enumerate(full):
         at, warm = fortnight.find(i, "climate", "temperature")
         hour = ((at + 9 * HOUR) % DAY) / HOUR
-        evening, dawn = warm[(hour > 17) & (hour < 19)], warm[(hour > 3) & (hour < 4)]
+        evening, dawn = warm[(hour > 17) & (hour < 19)], warm[(hour > 3.5) & (hour < 4.5)]
         assert np.median(evening) > np.median(dawn) + 1
         assert home.house.night_to - 2 < dawn.min()
         mild = outside_at(home.house, at, seed=5).max() + home.house.gains

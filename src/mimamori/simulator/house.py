@@ -69,15 +69,15 @@ def _draw(a: Appliance, life: Life, at: Nanos, *, outside: Floats, day: int, unh
         case "cycle":
             on = _cycle(a, noise[0])
         case "during":
-            on = np.isin(act, _acts(a)) & (noise[0] < a.duty)
+            on = np.asarray((np.isin(act, _acts(a)) & (noise[0] < a.duty)) * _today(noise), np.float64)
         case "after-start":
-            on = _after_start(a, life, at, noise)
+            on = np.asarray(_after_start(a, life, at, noise) * _today(noise), np.float64)
         case "dark":
             hour = ((at + UTC_OFFSET) % DAY) / HOUR
             on = ((hour < 6.5) | (hour > 16.5)) & (place != Place.OUT) & ~np.isin(act, _ASLEEP)
         case "heat":
             works = ~unheated if a.warms == "room" else np.ones(len(at), bool)
-            on = heating_wanted(a, act, place, outside) * (0.6 + 0.8 * noise[0]) * works
+            on = heating_wanted(a, act, place, outside) * (0.6 + 0.8 * noise[0]) * works * _today(noise)
         case "weekly":
             begin = 540 + int(noise[0, 0] * 150)
             at_home = place[begin] != Place.OUT and act[begin] not in {*_ASLEEP, Act.DOWN}
@@ -85,6 +85,11 @@ def _draw(a: Appliance, life: Life, at: Nanos, *, outside: Floats, day: int, unh
             run = (minute >= 0) & (minute < a.length // MINUTE) & (noise[0] < a.duty)
             on = run if at_home and noise[1, 0] < a.chance else np.zeros(len(at))
     return np.asarray(a.watt * on)
+
+
+def _today(noise: Floats) -> float:
+    """How much of its watts an appliance draws today: settings, loads and dishes differ from day to day."""
+    return 0.4 + 1.2 * float(noise[2, 0])
 
 
 def _acts(a: Appliance) -> list[int]:

@@ -5,6 +5,7 @@ May import model and the simulator's scene and dice. Pure: no I/O, no clock; eve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -34,6 +35,8 @@ class Place(IntEnum):
 
 
 _Part = Callable[[], None]
+_DAY_SPREAD, _POOR_DAY = 0.45, 0.04
+_TV, _SIT = 45.0, 25.0  # median minutes at a stretch; long sittings are what fools a watch on inactivity
 
 Step = tuple[int, Place, Act]
 """(start in ns UTC, where, what); lasts until the next one."""
@@ -117,6 +120,8 @@ class _Day:
         self.persona, self.dice, self.day = persona, dice, day
         self.steps: list[Step] = []
         self.now = 0
+        # Good days and bad days: what is done of a free hour differs more from day to day than from home to home.
+        self.lively = math.exp(_DAY_SPREAD * dice.bell()) * (0.35 if dice.happens(_POOR_DAY) else 1.0)
         self.toilet_due = 0
 
     def plan(self, rise: int, bed: int, next_rise: int) -> list[Step]:
@@ -169,7 +174,7 @@ class _Day:
         self.toilet_due = self.now + self.dice.span(self.persona.toilet.day_every, 0.3)
 
     def _breakfast(self) -> None:
-        self._table(8, 18, 6)
+        self._table(8, 16, 5)
 
     def _meal(self) -> None:
         self._table(20, 24, 8)
@@ -214,7 +219,8 @@ class _Day:
                 continue
             late = self.now > evening
             act = dice.pick({
-                "tv": days.tv * (2.5 if late else 1), "sit": days.sit, "chore": days.chore * (0.4 if late else 1),
+                "tv": days.tv * (2.5 if late else 1), "sit": days.sit,
+                "chore": days.chore * self.lively * (0.4 if late else 1),
                 "tea": days.tea, "nap": days.sofa_nap, "lie": 0.0 if late else days.lie_down,
             })  # fmt: skip
             room = until - self.now
@@ -224,9 +230,9 @@ class _Day:
         dice, pace = self.dice, self.persona.days.pace
         match act:
             case "tv":
-                self._do(Place.LIVING, Act.TV, min(dice.span(_minutes(28 / pace), 0.7), room))
+                self._do(Place.LIVING, Act.TV, min(dice.span(_minutes(_TV / pace), 0.8), room))
             case "sit":
-                self._do(Place.LIVING, Act.SIT, min(dice.span(_minutes(16 / pace), 0.7), room))
+                self._do(Place.LIVING, Act.SIT, min(dice.span(_minutes(_SIT / pace), 0.8), room))
             case "tea":
                 self._do(Place.KITCHEN, Act.TEA, min(dice.span(_minutes(5)), room))
             case "nap":

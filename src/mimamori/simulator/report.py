@@ -27,8 +27,8 @@ _MS = 1_000_000
 
 _MOST = 8.0  # movements a minute that a motion sensor could see at most
 _SEEN = {
-    Act.SLEEP: 0.01, Act.LIE: 0.06, Act.RISE: 6.0, Act.WASH: 6.0, Act.TOILET: 2.5, Act.COOK: 5.0, Act.EAT: 0.5,
-    Act.TIDY: 6.0, Act.TEA: 4.0, Act.TV: 0.1, Act.CHORE: 5.0, Act.WALK: 8.0, Act.SIT: 0.2, Act.NAP: 0.015,
+    Act.SLEEP: 0.01, Act.LIE: 0.06, Act.RISE: 6.0, Act.WASH: 6.0, Act.TOILET: 2.5, Act.COOK: 5.0, Act.EAT: 0.3,
+    Act.TIDY: 6.0, Act.TEA: 4.0, Act.TV: 0.05, Act.CHORE: 5.0, Act.WALK: 8.0, Act.SIT: 0.08, Act.NAP: 0.015,
     Act.BATH: 1.0, Act.DOOR: 5.0,
 }  # fmt: skip
 _RATE = np.array([_SEEN.get(act, 0.0) for act in Act])

@@ -92,8 +92,8 @@ class Meals(Content):
     breakfast: TimeOfDay = 7 * HOUR
     lunch: TimeOfDay = 12 * HOUR
     supper: TimeOfDay = 18 * HOUR
-    spread: Duration = 15 * MINUTE
-    skip_chance: Share = 0.03
+    spread: Duration = 25 * MINUTE
+    skip_chance: Share = 0.06
 
 
 class Outing(Content):

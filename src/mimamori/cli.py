@@ -209,6 +209,8 @@ def evaluate_command(**options: Any) -> None:
 @click.option("--truth", type=_NEW, help="Write what befell whom (CSV); without it nothing befalls anybody.")
 @click.option("--broker", help="Publish to this broker instead (mqtt:// or mqtts://), as devices would.")
 @click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(1, 10_000), help="With --broker.")
+@click.option("--processes", default=0, type=click.IntRange(0, 64),
+              help="With --out; default: one a processor. The bytes do not depend on it.")  # fmt: skip
 @click.option("--compare", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="Print how days differ here and in the recordings of this folder.")  # fmt: skip
 def simulate(**options: Any) -> None:
@@ -226,7 +228,7 @@ def simulate(**options: Any) -> None:
         if options["compare"] is not None:
             click.echo(compare_days(site, options["compare"], **chosen))
         elif options["out"] is not None:
-            count = write_days(site, options["out"], options["truth"], **chosen)
+            count = write_days(site, options["out"], options["truth"], processes=options["processes"], **chosen)
             click.echo(f"{count} readings in {options['out']}")
         else:
             asyncio.run(publish_days(site, options["broker"], os.environ, speed=options["speed"], **chosen))

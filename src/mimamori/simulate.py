@@ -10,6 +10,7 @@ from mimamori.model.times import DAY
 from mimamori.progress import progress
 from mimamori.simulator.days import simulate
 from mimamori.simulator.households import households, registry
+from mimamori.simulator.many import simulate_days
 from mimamori.simulator.plan import plan_events
 from mimamori.simulator.publish import publish
 from mimamori.simulator.truth import write_truth
@@ -22,9 +23,12 @@ QUIET_DAYS = 14  # nothing befalls anybody while habits are learned
 
 def write_days(
     site: Site, out: Path, truth: Path | None, *, count: int, seed: int, bed_every: int | None, start: int, days: int,
-    noise: str = "default",
+    noise: str = "default", processes: int = 1,
 ) -> int:  # fmt: skip
-    """Write a reading file, and with `truth` a file of what befell whom. Returns how many readings. Raises OSError."""
+    """Write a reading file, and with `truth` a file of what befell whom. Returns how many readings. Raises OSError.
+
+    processes: 0 for as many as there are processors, where that is worth it. The bytes are the same.
+    """
     homes = households(site.scene, count=count, seed=seed, bed_every=bed_every, noise=noise)
     end = start + days * DAY
     quiet = min(QUIET_DAYS, days // 2) * DAY
@@ -34,7 +38,7 @@ def write_days(
 
     def told() -> Iterator[ReadingBatch]:
         with progress("simulating", days, "day") as bar:
-            for batch in simulate(homes, start=start, end=end, seed=seed, events=events, step=DAY, order="taken"):
+            for batch in simulate_days(homes, start=start, end=end, seed=seed, events=events, processes=processes):
                 yield batch
                 bar.update(1)
 

@@ -47,9 +47,10 @@ def vitals_of(
     act, present = life.act[step], life.place[step] == Place.BED
     asleep = present & (act == Act.SLEEP)
     since = at - life.start[step]
-    heart = persona.body.heart_rate + _heart_shift(at, since, asleep, rng, begin)
+    deep, dream = _depth(since)
+    heart = persona.body.heart_rate + _heart_shift(at, since, np.where(asleep, 4 * (dream - deep), 7.0), rng, begin)
     heart = _rhythm(heart, persona.body.rhythm, rng)
-    breath = persona.body.respiration_rate + _breath_shift(since, asleep, rng, at, begin)
+    breath = persona.body.respiration_rate + _breath_shift(dream, asleep, rng, at, begin)
     movement = _movement(at, since, asleep, persona.sleep.restless, rng)
     pauses = bouts(rng, begin, DAY, 0.35, 25 * SECOND)
     for event in events:
@@ -68,13 +69,12 @@ def _depth(since: Nanos) -> tuple[Floats, Floats]:
     return np.sin(np.pi * cycle) ** 2 * (1 - 0.7 * late), np.clip((cycle - 0.75) * 4, 0, 1) * (0.4 + 0.6 * late)
 
 
-def _heart_shift(at: Nanos, since: Nanos, asleep: NDArray[np.bool_], rng: np.random.Generator, begin: int) -> Floats:
-    deep, dream = _depth(since)
+def _heart_shift(at: Nanos, since: Nanos, stage: Floats, rng: np.random.Generator, begin: int) -> Floats:
     hour = ((at + UTC_OFFSET) % DAY) / HOUR
     circadian = -2.5 * np.cos(2 * np.pi * (hour - 4) / 24)
     settling = 5 * np.exp(-since / (10 * MINUTE))
     slow = 2.0 * wave(rng, at, begin, DAY) + rng.normal(0, 1.8)
-    return np.asarray(circadian + settling + slow + np.where(asleep, -4 * deep + 4 * dream, 7.0))
+    return np.asarray(circadian + settling + slow + stage)
 
 
 def _rhythm(heart: Floats, rhythm: str, rng: np.random.Generator) -> Floats:
@@ -84,8 +84,7 @@ def _rhythm(heart: Floats, rhythm: str, rng: np.random.Generator) -> Floats:
     return np.maximum(heart, 60.0) if rhythm == "paced" else heart
 
 
-def _breath_shift(since: Nanos, asleep: NDArray[np.bool_], rng: np.random.Generator, at: Nanos, begin: int) -> Floats:
-    _, dream = _depth(since)
+def _breath_shift(dream: Floats, asleep: NDArray[np.bool_], rng: np.random.Generator, at: Nanos, begin: int) -> Floats:
     slow = 0.9 * wave(rng, at, begin, DAY) + rng.normal(0, 0.5)
     uneven = rng.standard_normal(len(at))
     return np.asarray(slow + uneven * (0.4 + dream) + np.where(asleep, 0.0, 2.0))

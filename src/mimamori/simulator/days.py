@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mimamori.model.readings import ReadingBatch, concat, no_readings
-from mimamori.model.times import HOUR
+from mimamori.model.times import HOUR, Nanos
 from mimamori.simulator.decline import persona_on
-from mimamori.simulator.faults import REACH, Rows, befall
+from mimamori.simulator.faults import MILLI, REACH, Rows, befall, join
 from mimamori.simulator.households import SimulatedHome
 from mimamori.simulator.life import Life, Step, day_of, midnight, plan_day
 from mimamori.simulator.report import report_day
@@ -67,23 +68,23 @@ def simulate(
     """
     check_events(events, [home.id for home in homes])
     lines = [Timeline(home, seed=seed, events=events) for home in homes]
-    firsts = np.concatenate([[0], np.cumsum([len(home.devices) for home in homes])])
-    waiting = no_readings()
+    firsts = np.concatenate([[0], np.cumsum([len(home.devices) for home in homes])]).tolist()
+    waiting: list[Rows | None] = [None] * len(lines)
     day = day_of(start) - _reach_back(events, start)
     cut = start
     while cut < end:
-        today = [
-            _batch(report_day(line.home, line.life(day), day, seed=seed, events=line.around(day)), i, int(firsts[i]))
-            for i, line in enumerate(lines)
-        ]
-        waiting = _ordered(concat([waiting, *today]), order)
+        for i, line in enumerate(lines):
+            today = report_day(line.home, line.life(day), day, seed=seed, events=line.around(day))
+            waiting[i] = _in_time(today if (left := waiting[i]) is None else join(left, today), order)
         day += 1
         limit = min(midnight(day), end)
         while cut < limit:
             after = min((cut // step + 1) * step, limit)
-            now, waiting = _split(waiting, cut, after, order)
-            yield now
+            yield _between([rows for rows in waiting if rows is not None], firsts, cut, after, order)
             cut = after
+        waiting = [
+            rows.take(np.flatnonzero(_key(rows, order) >= limit)) if rows is not None else None for rows in waiting
+        ]
 
 
 def _reach_back(events: Sequence[TruthEvent], start: int) -> int:
@@ -92,20 +93,62 @@ def _reach_back(events: Sequence[TruthEvent], start: int) -> int:
     return day_of(start) - day_of(min(held)) if held else 0
 
 
-def _batch(rows: Rows, home: int, first_device: int) -> ReadingBatch:
-    n = len(rows.taken)
+def _key(rows: Rows, order: Order) -> Nanos:
+    return rows.sent if order == "sent" else rows.taken
+
+
+def _in_time(rows: Rows, order: Order) -> Rows:
+    key = _key(rows, order)
+    return rows if (key[1:] >= key[:-1]).all() else rows.take(np.argsort(key, kind="stable"))
+
+
+def _between(waiting: Sequence[Rows], firsts: Sequence[int], low: int, high: int, order: Order) -> ReadingBatch:
+    """All homes' readings with low <= key < high, each home's in order of its key, in the order of `simulate`.
+
+    Sorted an hour at a time: what is sorted together then fits into the processor's cache.
+    """
+    edges = np.array([*range(low, high, HOUR), high], np.int64)
+    cuts = [np.searchsorted(_key(rows, order), edges).tolist() for rows in waiting]
+    parts = [(i, firsts[i], rows, cut) for i, (rows, cut) in enumerate(zip(waiting, cuts, strict=True))]
+    return concat(
+        _sorted(
+            [(i, first, rows, slice(cut[h], cut[h + 1])) for i, first, rows, cut in parts if cut[h] < cut[h + 1]], order
+        )
+        for h in range(len(edges) - 1)
+    )
+
+
+def _sorted(parts: Sequence[tuple[int, int, Rows, slice]], order: Order) -> ReadingBatch:
+    """Parts of (home, its first device, its rows, which of them), by key, then device, then metric."""
+    if not parts:
+        return no_readings()
+    sizes = [which.stop - which.start for _, _, _, which in parts]
+    home = np.repeat(np.array([i for i, _, _, _ in parts], np.int32), sizes)
+    device = np.concatenate([rows.device[which] + np.int32(first) for _, first, rows, which in parts])
+    metric, value, taken, sent = (
+        np.concatenate([getattr(rows, column)[which] for _, _, rows, which in parts])
+        for column in ("metric", "value", "taken", "sent")
+    )
+    turn = in_order(sent if order == "sent" else taken, device, metric)
     return ReadingBatch(
-        home=np.full(n, home, np.int32), device=rows.device + np.int32(first_device), metric=rows.metric,
-        value=rows.value, taken=rows.taken, got=rows.sent, flags=np.zeros(n, np.uint8),
+        home=home[turn], device=device[turn], metric=metric[turn], value=value[turn], taken=taken[turn],
+        got=sent[turn], flags=np.zeros(len(turn), np.uint8),
     )  # fmt: skip
 
 
-def _ordered(batch: ReadingBatch, order: Order) -> ReadingBatch:
-    key = batch.got if order == "sent" else batch.taken
-    return batch.take(np.lexsort((batch.metric, batch.device, key)))
+_DEVICE_BITS, _METRIC_BITS = 20, 6
 
 
-def _split(batch: ReadingBatch, low: int, high: int, order: Order) -> tuple[ReadingBatch, ReadingBatch]:
-    key = batch.got if order == "sent" else batch.taken
-    a, b = np.searchsorted(key, (low, high))
-    return batch.take(slice(int(a), int(b))), batch.take(slice(int(b), None))
+def in_order(key: Nanos, device: NDArray[np.int32], metric: NDArray[np.int16]) -> NDArray[np.intp]:
+    """(n,) indexes by key (whole milliseconds), then device, then metric, alike ones as they come.
+
+    The three are one number where they fit, which sorts in half the time.
+    """
+    at = (key - key.min()) // MILLI
+    if at.max() >> (62 - _DEVICE_BITS - _METRIC_BITS) or device.max() >> _DEVICE_BITS or metric.max() >> _METRIC_BITS:
+        return np.lexsort((metric, device, key))
+    packed = (at << (_DEVICE_BITS + _METRIC_BITS)) | (device.astype(np.int64) << _METRIC_BITS) | metric
+    turn = np.argsort(packed)
+    told = packed[turn]
+    alike = np.flatnonzero(told[1:] == told[:-1])
+    return turn if not len(alike) else np.argsort(packed, kind="stable")

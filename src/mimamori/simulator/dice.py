@@ -111,9 +111,11 @@ def bouts(rng: np.random.Generator, begin: int, length: int, share: float, mean:
 
 
 def inside(at: Nanos, starts: Nanos, ends: Nanos) -> NDArray[np.bool_]:
-    """(n,) whether each time lies in any of the intervals [start, end), which may overlap."""
-    began = np.searchsorted(starts, at, side="right")
-    return np.asarray(began > np.searchsorted(ends, at, side="right"))
+    """(n,) whether each of the ascending times lies in any of the intervals [start, end), which may overlap."""
+    change = np.zeros(len(at) + 1, np.int32)
+    np.add.at(change, np.searchsorted(at, starts), 1)
+    np.subtract.at(change, np.searchsorted(at, ends), 1)
+    return np.asarray(np.cumsum(change[:-1]) > 0)
 
 
 def lots(at: Nanos, salt: NDArray[np.int32] | Nanos | int, seed: int) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ from mimamori.simulator.truth import TruthEvent
 
 _DRIFT = 10 * MINUTE  # what a drifting clock has gained at the end
 _LATE = 9 * MINUTE  # readings that are late come at most so late, and not in their order
+MILLI = 1_000_000  # all times are whole milliseconds
 _TO_TOILET = 35 * SECOND
 
 
@@ -137,7 +138,7 @@ def disturb(rows: Rows, events: Sequence[TruthEvent], device_ids: Sequence[str],
             case "duplicates":
                 twice = rows.take(now & (lots(rows.taken, rows.device, seed + 1) < 0.3))
                 wait = (lots(twice.taken, twice.device, seed + 2) * 30 * SECOND).astype(np.int64)
-                rows = _join(rows, replace(twice, sent=twice.sent + wait))
+                rows = join(rows, replace(twice, sent=twice.sent + wait))
             case "late-data":
                 wait = (lots(rows.taken, rows.device, seed + 3) * _LATE).astype(np.int64)
                 rows = replace(rows, sent=np.where(now, rows.sent + wait, rows.sent))
@@ -145,10 +146,11 @@ def disturb(rows: Rows, events: Sequence[TruthEvent], device_ids: Sequence[str],
                 hit = now & (rows.device == _which(event, device_ids))
                 gain = (rows.taken - event.start) / (event.end - event.start) * _DRIFT
                 rows = replace(rows, taken=np.where(hit, rows.taken + gain.astype(np.int64), rows.taken))
-    return rows
+    return replace(rows, taken=rows.taken // MILLI * MILLI, sent=-(-rows.sent // MILLI) * MILLI)
 
 
-def _join(a: Rows, b: Rows) -> Rows:
+def join(a: Rows, b: Rows) -> Rows:
+    """The rows of both, one's after the other's."""
     return Rows(
         device=np.concatenate([a.device, b.device]), metric=np.concatenate([a.metric, b.metric]),
         value=np.concatenate([a.value, b.value]), taken=np.concatenate([a.taken, b.taken]),

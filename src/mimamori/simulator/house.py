@@ -5,8 +5,11 @@ May import model and the simulator's scene, dice and life. Pure.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +17,13 @@ from numpy.typing import NDArray
 from mimamori.model.times import DAY, HOUR, MINUTE, Nanos
 from mimamori.simulator.dice import Use, generator
 from mimamori.simulator.life import UTC_OFFSET, Life, Place, midnight
+from mimamori.simulator.loops import follow
 from mimamori.simulator.scene import Act, Appliance, House
 
 Floats = NDArray[np.float64]
 Masks = NDArray[np.bool_]
 
-_ASLEEP = (Act.SLEEP, Act.LIE, Act.STILL)
+_ASLEEP = np.array([act in {Act.SLEEP, Act.LIE, Act.STILL} for act in Act])
 _CLIMATE_STEP = 5 * MINUTE
 
 
@@ -31,69 +35,95 @@ def month_of(day: int) -> int:
 def outside_at(house: House, at: Nanos, *, seed: int) -> Floats:
     """(n,) outdoor temperature in Celsius: month, hour, and the day's weather, which all homes share."""
     local = at + UTC_OFFSET
-    days, index = np.unique(local // DAY, return_inverse=True)
-    mean = np.array([_day_mean(house, int(day), seed) for day in days])
+    day = local // DAY
+    first = int(day.min())
+    mean = np.array([_day_mean(house, d, seed) for d in range(first, int(day.max()) + 1)])
     hour = (local % DAY) / HOUR
-    return np.asarray(mean[index] + house.swing * np.cos(2 * np.pi * (hour - 14) / 24))
+    return np.asarray(mean[day - first] + house.swing * np.cos(2 * np.pi * (hour - 14) / 24))
 
 
 def _day_mean(house: House, day: int, seed: int) -> float:
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)
     part = moment.month - 1 + (moment.day - 15.5) / 31  # the monthly mean belongs to the middle of the month
-    low = int(np.floor(part))
+    low = math.floor(part)
     mean = house.outside[low % 12] + (part - low) * (house.outside[(low + 1) % 12] - house.outside[low % 12])
-    weather = [generator(seed, Use.WEATHER, 0, day - k).standard_normal() for k in range(3)]
-    return float(mean + 1.3 * sum(weather))
+    return mean + _weather(day, seed)
+
+
+@lru_cache(maxsize=1024)
+def _weather(day: int, seed: int) -> float:
+    """K above the mean of the season on a calendar day; a day is like the two before it."""
+    return 1.3 * float(sum(generator(seed, Use.WEATHER, 0, day - k).standard_normal() for k in range(3)))
 
 
 def load(house: House, life: Life, *, seed: int, home: int, day: int, unheated: Masks) -> Floats:
     """(1440,) mean power in W for each minute of the calendar day. unheated: (1440,) minutes the heating is broken."""
     rng = generator(seed, Use.POWER, home, day)
     at = midnight(day) + np.arange(1440, dtype=np.int64) * MINUTE
-    outside = outside_at(house, at, seed=seed)
-    total = np.zeros(1440)
+    step = life.steps_at(at)
+    now = _Minutes(
+        life=life, at=at, act=life.act[step], place=life.place[step], outside=outside_at(house, at, seed=seed),
+        unheated=unheated,
+    )  # fmt: skip
+    total, month = np.zeros(1440), month_of(day)
     for appliance in house.appliance:
-        noise = rng.random((3, 1440))  # drawn whether it runs or not: an event changes nothing but itself
-        total += _draw(appliance, life, at, outside=outside, day=day, unheated=unheated, noise=noise)
+        noise = rng.random((2, 1441))  # drawn whether it runs or not: an event changes nothing but itself
+        if not appliance.months or month in appliance.months:
+            total += _draw(appliance, now, noise)
     return total
 
 
-def _draw(a: Appliance, life: Life, at: Nanos, *, outside: Floats, day: int, unheated: Masks, noise: Floats) -> Floats:
-    if a.months and month_of(day) not in a.months:
-        return np.zeros(len(at))
-    step = life.steps_at(at)
-    act, place = life.act[step], life.place[step]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Minutes:
+    """What goes on in each minute of a day, (1440,) columns."""
+
+    life: Life
+    at: Nanos
+    act: NDArray[np.int8]
+    place: NDArray[np.int8]
+    outside: Floats
+    unheated: Masks
+
+
+def _draw(a: Appliance, now: _Minutes, draws: Floats) -> Floats:
+    at, act, place, noise = now.at, now.act, now.place, draws[:, :1440]
     match a.runs:
         case "always":
             on: Floats | Masks = np.ones(len(at))
         case "cycle":
             on = _cycle(a, noise[0])
         case "during":
-            on = np.asarray((np.isin(act, _acts(a)) & (noise[0] < a.duty)) * _today(noise), np.float64)
+            on = np.asarray((_acts(a)[act] & (noise[0] < a.duty)) * _today(draws), np.float64)
         case "after-start":
-            on = np.asarray(_after_start(a, life, at, noise) * _today(noise), np.float64)
+            on = np.asarray(_after_start(a, now.life, at, noise) * _today(draws), np.float64)
         case "dark":
             hour = ((at + UTC_OFFSET) % DAY) / HOUR
-            on = ((hour < 6.5) | (hour > 16.5)) & (place != Place.OUT) & ~np.isin(act, _ASLEEP)
+            on = ((hour < 6.5) | (hour > 16.5)) & (place != Place.OUT) & ~_ASLEEP[act]
         case "heat":
-            works = ~unheated if a.warms == "room" else np.ones(len(at), bool)
-            on = heating_wanted(a, act, place, outside) * (0.6 + 0.8 * noise[0]) * works * _today(noise)
+            works = ~now.unheated if a.warms == "room" else np.ones(len(at), bool)
+            on = heating_wanted(a, act, place, now.outside) * (0.6 + 0.8 * noise[0]) * works
         case "weekly":
             begin = 540 + int(noise[0, 0] * 150)
-            at_home = place[begin] != Place.OUT and act[begin] not in {*_ASLEEP, Act.DOWN}
+            at_home = place[begin] != Place.OUT and act[begin] != Act.DOWN and not _ASLEEP[act[begin]]
             minute = np.arange(len(at)) - begin
             run = (minute >= 0) & (minute < a.length // MINUTE) & (noise[0] < a.duty)
             on = run if at_home and noise[1, 0] < a.chance else np.zeros(len(at))
     return np.asarray(a.watt * on)
 
 
-def _today(noise: Floats) -> float:
+def _today(draws: Floats) -> float:
     """How much of its watts an appliance draws today: settings, loads and dishes differ from day to day."""
-    return 0.4 + 1.2 * float(noise[2, 0])
+    return 0.4 + 1.2 * float(draws[0, 1440])
 
 
-def _acts(a: Appliance) -> list[int]:
-    return [Act[name.upper()] for name in a.acts]
+def _acts(a: Appliance) -> Masks:
+    """(acts,) whether it runs during each act, or from its start."""
+    return _one_of(*a.acts)
+
+
+@lru_cache(maxsize=256)
+def _one_of(*names: str) -> Masks:
+    return np.array([act.name.lower() in names for act in Act])
 
 
 def _cycle(a: Appliance, noise: Floats) -> Floats:
@@ -108,7 +138,7 @@ def _cycle(a: Appliance, noise: Floats) -> Floats:
 
 def _after_start(a: Appliance, life: Life, at: Nanos, noise: NDArray[np.float64]) -> Masks:
     """For `length` from the beginning of each act named, on a `chance` of these occasions."""
-    begins = life.start[np.isin(life.act, _acts(a))]
+    begins = life.start[_acts(a)[life.act]]
     begins = begins[(begins >= at[0]) & (begins < at[0] + DAY)]
     lucky = noise[1][((begins - at[0]) // MINUTE).astype(np.int64)] < a.chance
     begins = np.sort(begins[lucky])
@@ -121,9 +151,9 @@ def _after_start(a: Appliance, life: Life, at: Nanos, noise: NDArray[np.float64]
 def heating_wanted(a: Appliance, act: NDArray[np.int8], place: NDArray[np.int8], outside: Floats) -> Floats:
     """(n,) 0-1: how hard it works; grows with the cold. Someone who lies on the floor leaves it as it is."""
     cold = np.clip((a.below - outside) / 20, 0, 1)
-    awake = (place != Place.OUT) * np.where(np.isin(act, _ASLEEP), a.asleep, 1.0)
+    awake = (place != Place.OUT) * np.where(_ASLEEP[act], a.asleep, 1.0)
     if a.warms == "person":
-        return np.where(np.isin(act, (Act.EAT, Act.TV, Act.SIT, Act.NAP)), cold, 0.0)
+        return np.where(_one_of("eat", "tv", "sit", "nap")[act], cold, 0.0)
     return np.asarray(cold * awake)
 
 
@@ -147,7 +177,7 @@ def climate(
     step = life.steps_at(grid)
     act, place = life.act[step], life.place[step]
     heats = any(a.runs == "heat" and a.warms == "room" for a in house.appliance)
-    awake = (place != Place.OUT) & ~np.isin(act, _ASLEEP)
+    awake = (place != Place.OUT) & ~_ASLEEP[act]
     wanted = np.where(awake, house.heated_to, house.night_to) if heats else np.full(len(grid), -99.0)
     for start, end in unheated:
         wanted[(grid >= start) & (grid < end)] = -99.0
@@ -157,14 +187,6 @@ def climate(
     # Heating works faster than a house cools: a third of the time constant.
     quick = 1 - np.exp(-_CLIMATE_STEP / (house.holds / 3))
     slow = 1 - np.exp(-_CLIMATE_STEP / house.holds)
-    inside = _follow(target, quick, slow)
-    moisture = np.clip(house.humidity + 6 * np.isin(act, (Act.COOK, Act.BATH)) + (outside - 12) * 0.6, 15, 95)
-    return np.interp(at, grid, inside), np.interp(at, grid, _follow(moisture, 0.1, 0.1))
-
-
-def _follow(target: Floats, up: float, down: float) -> Floats:
-    now, out = float(target[0]), []
-    for aim in target.tolist():
-        now += (up if aim > now else down) * (aim - now)
-        out.append(now)
-    return np.array(out)
+    inside = follow(target, quick, slow)
+    moisture = np.clip(house.humidity + 6 * _one_of("cook", "bath")[act] + (outside - 12) * 0.6, 15, 95)
+    return np.interp(at, grid, inside), np.interp(at, grid, follow(moisture, 0.1, 0.1))

@@ -51,8 +51,10 @@ class Life:
     act: NDArray[np.int8]
 
     def steps_at(self, at: Nanos) -> NDArray[np.intp]:
-        """(n,) index of the step in force at each time (the first step for times before it)."""
-        return np.maximum(np.searchsorted(self.start, at, side="right") - 1, 0)
+        """(n,) index of the step in force at each of the ascending times (the first step for times before it)."""
+        edges = np.searchsorted(at, self.start)
+        edges[0] = 0
+        return np.repeat(np.arange(len(edges)), np.diff(edges, append=len(at)))
 
     def at(self, at: int) -> tuple[Place, Act]:
         """Where the resident is, and doing what."""

@@ -19,6 +19,7 @@ from mimamori.simulator.faults import Rows, disturb
 from mimamori.simulator.house import climate, load
 from mimamori.simulator.households import SimulatedHome
 from mimamori.simulator.life import UTC_OFFSET, Life, Place, midnight
+from mimamori.simulator.loops import apart
 from mimamori.simulator.scene import ROOMS, Act, BedSensor, MotionSensor, RoomClimate
 from mimamori.simulator.truth import TruthEvent
 
@@ -52,8 +53,8 @@ def report_day(home: SimulatedHome, life: Life, day: int, *, seed: int, events: 
         value=np.concatenate([p[3] for p in parts]), taken=taken, sent=taken,
     )  # fmt: skip
     arrives = lots(rows.taken, rows.device, seed * 1000 + home.number) >= home.kit.lost
-    rows = rows.take(arrives)
-    rows = rows.take(np.argsort(rows.taken, kind="stable"))
+    kept = np.flatnonzero(arrives)
+    rows = rows.take(kept[np.argsort(taken[kept], kind="stable")])
     return disturb(rows, events, ids, seed) if events else rows
 
 
@@ -249,12 +250,7 @@ def _family(
 
 def _held_off(at: Nanos, sensor: MotionSensor) -> Nanos:
     """What passes a sensor that is blind for `hold_off` after each report."""
-    last, kept = -(2**62), []
-    for i, when in enumerate(at.tolist()):
-        if when - last >= sensor.hold_off:
-            kept.append(i)
-            last = when
-    return at[kept]
+    return np.asarray(at[apart(at, sensor.hold_off)])
 
 
 def _beats(home: SimulatedHome, day: int) -> list[Part]:

@@ -27,7 +27,7 @@ from mimamori.compare import compare_days
 from mimamori.conform import conform
 from mimamori.demo import DemoOptions, run_demo
 from mimamori.evaluate import A_NURSE
-from mimamori.export import read_alerts
+from mimamori.export import export_readings, read_alerts
 from mimamori.figures import as_json, as_table, read_load
 from mimamori.grade import Wanted, grade
 from mimamori.importing import importing
@@ -37,10 +37,12 @@ from mimamori.on_duty import look_up, read_staff
 from mimamori.register import device, resident, user
 from mimamori.replay import replay as replay_file
 from mimamori.replay import write_lines
+from mimamori.restart import bench_restart
 from mimamori.scoreboard import make_scoreboard
 from mimamori.settings import Settings, read_settings
 from mimamori.simulate import publish_days, write_days
 from mimamori.site import Site, SiteError, copy_content, load_site
+from mimamori.store import embedded
 from mimamori.stream.clock import Clock, wall
 
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -267,20 +269,45 @@ def restore(folder: Path, site: Path, data: Path) -> None:
 
 
 @main.command("export")
-@click.option("--alerts", required=True, type=_NEW, help="Alert lines (JSON, one a line) are written here.")
-@click.option("--since", help="First moment of opening, ISO 8601 with an offset (default: all).")
-@click.option("--until", help="Moment after the last (default: all).")
+@click.option("--alerts", type=_NEW, help="Alert lines (JSON, one a line) are written here.")
+@click.option("--readings", type=_NEW, help="A reading file is written here: .parquet, .csv or .csv.gz.")
+@click.option("--since", "--from", help="First moment of opening or reading, ISO 8601 with an offset (default: all).")
+@click.option("--until", "--to", help="Moment after the last (default: all).")
+@click.option("--household", multiple=True, help="Readings of this one only; may be given again.")
 @_site_option
 @_DATA
-def export_command(alerts: Path, since: str | None, until: str | None, site: Path | None, data: Path) -> None:
-    """The alerts of a service, running or not, out of its ledger; times of opening choose them."""
+def export_command(  # noqa: PLR0917 - the command line's words
+    alerts: Path | None, readings: Path | None, since: str | None, until: str | None, household: tuple[str, ...],
+    site: Path | None, data: Path,
+) -> None:  # fmt: skip
+    """The alerts and the readings of a service, running or not; times of opening or of the device choose them."""
+    if alerts is None and readings is None:
+        raise click.UsageError("say what to export: --alerts FILE, --readings FILE, or both")
     with _plainly():
-        settings, zone = _ledger_settings(data), _load(site).zone.name
+        loaded = _load(site)
         begins, ends = parse_instant(since) if since else NEVER, parse_instant(until) if until else NOT_YET
-        lines = asyncio.run(read_alerts(settings.ledger_url, since=begins, until=ends, zone=zone))
-        with alerts.open("w", encoding="utf-8") as out:
-            out.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in lines)
-        click.echo(f"{len(lines)} alerts in {alerts}")
+        if alerts is not None:
+            url, zone = _ledger_settings(data).ledger_url, loaded.zone.name
+            lines = asyncio.run(read_alerts(url, since=begins, until=ends, zone=zone))
+            with alerts.open("w", encoding="utf-8") as out:
+                out.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in lines)
+            click.echo(f"{len(lines)} alerts in {alerts}")
+        if readings is not None:
+            store = _readings_file(data)
+            n, without = export_readings(store, readings, loaded.metrics, loaded.zone.name, begins, ends, household)
+            click.echo(f"{n} readings in {readings}")
+            if without:
+                click.echo(f"{without} readings left out: no profile of this site declares their metric", err=True)
+
+
+def _readings_file(data: Path) -> Path:
+    settings = read_settings(os.environ, data=data)
+    if settings.influx_url:
+        raise ValueError("the readings are in InfluxDB; export them with its own tools, or from a mimamori backup")
+    found = settings.data / "readings" / embedded.FILE
+    if not found.is_file():
+        raise ValueError(f"{settings.data} holds no readings; name the service's data folder with --data")
+    return found
 
 
 def _ledger_settings(data: Path) -> Settings:
@@ -376,6 +403,7 @@ def bench_ingest(site: Path | None, **asked: Any) -> None:
 
 
 bench.add_command(bench_store)
+bench.add_command(bench_restart)
 for group in (user, resident, device, importing, conform):
     main.add_command(group)
 

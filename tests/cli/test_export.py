@@ -6,13 +6,20 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from mimamori.cli import main
 from mimamori.model.alert import AlertEvent
+from mimamori.model.homes import Homes
+from mimamori.model.readings import reading_batch
 from mimamori.model.times import HOUR, MINUTE, iso, parse_instant
+from mimamori.site import load_site
+from mimamori.store import extract
+from mimamori.store.embedded import EmbeddedReadings
 from mimamori.store.ledger import Ledger
+from mimamori.stream.recorded import RecordedFile
 
 T0 = parse_instant("2026-11-24T02:40:00+09:00")
 WANTED = {"id", "household", "rule", "category", "priority", "opened", "resolved", "why", "evidence"}
@@ -69,3 +76,83 @@ def test_a_folder_without_a_ledger_is_named_with_its_mend(tmp_path: Path) -> Non
     code, said = export(tmp_path)
     assert (code, "holds no ledger; name the service's data folder with --data" in said) == (1, True)
     assert not (tmp_path / "a.jsonl").exists()
+
+
+@pytest.fixture
+async def stored(tmp_path: Path) -> AsyncIterator[tuple[Path, dict[tuple[str, str, str, int], float]]]:
+    """A service's folder whose store is open elsewhere: days that are over, hours, staged and newest rows."""
+    homes, metrics, rng = Homes(), load_site(None).metrics, np.random.default_rng(3)
+    for i in range(20):
+        homes.add_device(f"h{i}", "bed")
+        homes.add_device(f"h{i}", "meter")
+    twin: dict[tuple[str, str, str, int], float] = {}
+    store = await EmbeddedReadings.open(tmp_path / "readings", homes=homes, metrics=metrics, stage_at=500)
+    for step in range(12):
+        rows = []
+        for _ in range(300):
+            device, name = int(rng.integers(40)), ("heart_rate", "power")[rng.integers(2)]
+            taken = T0 + step * 5 * HOUR - int(rng.integers(600)) * MINUTE
+            rows.append((device // 2, device, metrics.index(name), float(rng.integers(40, 99)), taken, T0, 0))
+            household = homes.ids[homes.device_home[device]]
+            twin.setdefault((household, homes.device_ids[device], name, taken), rows[-1][3])
+        await store.append(reading_batch(rows))
+        if step == 9:
+            await store.seal(days=False)
+    yield tmp_path, twin
+    await store.close()
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv.gz"])
+@pytest.mark.parametrize("chosen", [(), ("h3", "h11")])
+@pytest.mark.parametrize("at_once", [10**6, 100])
+def test_readings_of_a_running_store_come_out_as_a_reading_file(
+    stored: tuple[Path, dict[tuple[str, str, str, int], float]],
+    ending: str,
+    chosen: tuple[str, ...],
+    at_once: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(extract, "ROWS_AT_ONCE", at_once)
+    data, twin = stored
+    out = data / f"out.{ending}"
+    begin, end = T0 + 3 * HOUR, T0 + 40 * HOUR
+    words = [w for name in chosen for w in ("--household", name)]
+    done = CliRunner().invoke(main, ["export", "--readings", str(out), "--data", str(data), "--from", local(begin),
+                                     "--to", local(end), *words])  # fmt: skip
+    assert done.exit_code == 0, done.output
+    homes, metrics = Homes(), load_site(None).metrics
+    file = RecordedFile(out, homes, metrics)
+    told = {
+        (homes.ids[b.home[i]], homes.device_ids[b.device[i]], metrics[int(b.metric[i])].name, int(b.taken[i])): float(
+            b.value[i]
+        )
+        for b in file.batches()
+        for i in range(len(b))
+    }
+    wanted = {key: v for key, v in twin.items() if begin <= key[3] < end and (not chosen or key[0] in chosen)}
+    assert told == wanted
+    assert file.set_aside == 0
+    assert done.output.endswith(f"{len(wanted)} readings in {out}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--readings", "x.parquet"], "holds no readings; name the service's data folder with --data"),
+        ([], "say what to export: --alerts FILE, --readings FILE, or both"),
+    ],
+)
+def test_what_cannot_be_exported_is_said(data: Path, words: list[str], said: str) -> None:
+    done = CliRunner().invoke(main, ["export", "--data", str(data), *words])
+    assert done.exit_code != 0
+    assert said in done.output
+
+
+def test_a_household_that_is_not_stored_is_named(
+    stored: tuple[Path, dict[tuple[str, str, str, int], float]],
+) -> None:
+    out = stored[0] / "o.parquet"
+    done = CliRunner().invoke(main, ["export", "--readings", str(out), "--data", str(stored[0]), "--household", "h99"])
+    assert done.exit_code == 1
+    assert "no reading of household h99 is stored" in done.output
+    assert not out.exists()

@@ -49,6 +49,12 @@ class History:
         found = [_series(keys, key, told, start, end) for key, told in parts.items()]
         return sorted((s for s in found if len(s)), key=lambda s: (s.device, s.metric))
 
+    def rows(self, start: int, end: int) -> ReadingBatch:
+        """Readings taken in [start, end), by the store's keys."""
+        hours = self._hours(start, end, None)
+        found = concat(hours[hour].rows(self.keys.device_home) for hour in sorted(hours))
+        return found.take((found.taken >= max(start, self.raw_before)) & (found.taken < end))
+
     def rollup(self, metric: int, start: int, end: int, *, step: int, offset: int) -> Rollup:
         """Figures from sealed cells, and from the readings themselves where there are none or unsealed ones came."""
         loose = self._loose(start, end + step)

@@ -119,7 +119,9 @@ async def fill_and_ask(site: Site, readings: int, seed: int, folder: Path | None
                         # whole beats and watts, as sensors tell them
                         await store.append(replace(hour, value=np.round(hour.value)))
                     bar.update(1)
-            took, waiting = (stopwatch() - begun) / SECOND, store.counts.waiting
+            took = (stopwatch() - begun) / SECOND
+            await store.idle()
+            waiting = store.counts.waiting
             asked = [f"b{i:07d}" for i in rng.integers(0, households, ASKED)]
             running = await _ask(store, asked)
             await store.seal()

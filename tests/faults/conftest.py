@@ -117,6 +117,12 @@ class Devices(threading.Thread):
             self._note()
             self._ended.wait(0.02)
 
+    def give_up(self) -> None:
+        """Stops sending, whatever is still on its way: a test that has failed must not keep the process."""
+        self._ended.set()
+        self.join()
+        self._client.loop_stop()
+
     def end(self) -> None:
         """Stops sending and waits for the last acknowledgement."""
         self._ended.set()

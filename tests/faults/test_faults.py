@@ -11,6 +11,7 @@ import resource
 import shutil
 import sqlite3
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def settle(service: Service, devices: Devices, tally: Tally) -> None:
 
 
 @pytest.fixture
-def devices(broker: Mosquitto, service: Service) -> Devices:
+def devices(broker: Mosquitto, service: Service) -> Iterator[Devices]:
     service.data.mkdir()
     asyncio.run(register(service))
     service.start()
@@ -117,7 +118,8 @@ def devices(broker: Mosquitto, service: Service) -> Devices:
     devices.start()
     wait_for(lambda: service.waiting() > 3, 60, "the first readings")
     devices.counted_from = devices.last + 1  # before its first subscription the broker keeps nothing for the service
-    return devices
+    yield devices
+    devices.give_up()
 
 
 def pause(seconds: float) -> None:

@@ -144,6 +144,11 @@ class EmbeddedReadings:
         if self.trouble:
             raise StoreError(self.trouble)
 
+    async def idle(self) -> None:
+        """Returns when no sealing in the background is under way."""
+        if self._sealing is not None:
+            await asyncio.wrap_future(self._sealing)
+
     def _seal_everything(self, days: bool) -> None:  # noqa: FBT001 - an executor passes no keywords
         while sum(len(t) for t in self._tails):
             self._writer.submit(self._freeze).result()

@@ -233,7 +233,7 @@ def simulate(**options: Any) -> None:
             count = write_days(site, options["out"], options["truth"], processes=options["processes"], **chosen)
             click.echo(f"{count} readings in {options['out']}")
         else:
-            asyncio.run(publish_days(site, options["broker"], os.environ, speed=options["speed"], **chosen))
+            click.echo(asyncio.run(publish_days(site, options["broker"], os.environ, speed=options["speed"], **chosen)))
 
 
 _DATA = click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path("data"),

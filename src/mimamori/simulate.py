@@ -48,11 +48,17 @@ def write_days(
 async def publish_days(
     site: Site, broker: str, environment: Mapping[str, str], *, speed: float, count: int, seed: int,
     bed_every: int | None, start: int, days: int, noise: str = "default",
-) -> None:  # fmt: skip
-    """Publish until the days are over or the command is ended. Log-in from MIMAMORI_BROKER_USER and _PASSWORD."""
+) -> str:  # fmt: skip
+    """Publish until the days are over or the command is ended, and say what was sent at which pace.
+
+    Log-in from MIMAMORI_BROKER_USER and _PASSWORD.
+    """
     homes = households(site.scene, count=count, seed=seed, bed_every=bed_every, noise=noise)
     clock = Clock(speed=speed, start=start)
-    await publish(
+    count = await publish(
         broker, homes, simulate(homes, start=start, end=start + days * DAY, seed=seed), clock=clock, speed=speed,
         username=environment.get("MIMAMORI_BROKER_USER"), password=environment.get("MIMAMORI_BROKER_PASSWORD"),
     )  # fmt: skip
+    pace = speed * days * DAY / max(clock.now() - start, 1)
+    held = "" if pace > 0.9 * speed else f"; {speed:g} times was asked, and this machine and broker did not hold it"
+    return f"{count} messages acknowledged, at {min(pace, speed):.0f} times the pace of life{held}"

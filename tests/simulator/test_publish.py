@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import socket
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -226,6 +229,71 @@ async def test_a_broker_that_comes_back_gets_what_it_missed(tmp_path: Path, home
         assert not publishing.done()
         await broker.start()
         assert await publishing == messages
+    await broker.stop()
+
+
+def locked(tmp_path: Path) -> Broker:
+    """A broker that lets in `dev` with the password `secret` only."""
+    users = tmp_path / "users"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", str(users), "dev", "secret"], check=True)
+    return Broker(tmp_path, users=str(users))
+
+
+async def test_a_broker_that_refuses_the_log_in_is_told_once(
+    tmp_path: Path, homes: tuple[SimulatedHome, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = locked(tmp_path)
+    await broker.start()
+    clock = StoppedClock(START + MINUTE)
+    task = asyncio.create_task(
+        publish(broker.url, homes, batches(homes, HOUR), clock=clock, speed=60, username="dev", password="wrong")
+    )
+    async with asyncio.timeout(10):
+        while not caplog.records:  # noqa: ASYNC110 - a record of a log, which tells nobody
+            await asyncio.sleep(0.01)
+        await clock.reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await broker.stop()
+    assert len(caplog.records) == 1
+    assert "ot authori" in caplog.text
+
+
+async def test_a_killed_simulator_leaves_its_gateways_offline(tmp_path: Path) -> None:
+    """The command itself, with a log-in, killed in mid-air: the broker tells the wills."""
+    broker = locked(tmp_path)
+    await broker.start()
+    words = [
+        "-m",
+        "mimamori.cli",
+        "simulate",
+        "--broker",
+        broker.url,
+        "--households",
+        "2",
+        "--days",
+        "1",
+        "--bed-every",
+        "10m",
+    ]
+    env = {**os.environ, "MIMAMORI_BROKER_USER": "dev", "MIMAMORI_BROKER_PASSWORD": "secret"}
+    told: dict[str, bytes] = {}
+    async with (
+        asyncio.timeout(60),
+        aiomqtt.Client("127.0.0.1", broker.port, username="dev", password="secret") as client,
+    ):
+        await client.subscribe("mimamori/v1/#", qos=1)
+        process = await asyncio.create_subprocess_exec(sys.executable, *words, "--speed", "600", env=env)
+        async for message in client.messages:
+            told[message.topic.value] = bytes(message.payload)
+            gateways = {t: p for t, p in told.items() if t.endswith("gateway/status")}
+            if len(gateways) == 2 and process.returncode is None and any(t.endswith("readings") for t in told):
+                if set(gateways.values()) == {b"online"}:
+                    process.kill()
+                    await process.wait()
+            elif process.returncode is not None and set(gateways.values()) == {b"offline"}:
+                break
     await broker.stop()
 
 

@@ -6,6 +6,7 @@ May import model, sensors and days. Reads no clock: the wiring passes one in. Th
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from mimamori.sensors.encode import Sample, encode_readings
 from mimamori.sensors.route import topic_of
 from mimamori.simulator.households import SimulatedHome
 
+log = logging.getLogger(__name__)
 _METRICS = Metrics()
 _TOGETHER = 8  # messages on their way at once over one connection (aiomqtt warns above ten)
 _WAITING = 2_000  # messages a gateway holds back before the whole simulation waits for it
@@ -67,7 +69,10 @@ async def publish(
     """
     address = _address(url, username, password)
     count = min(connections, len(homes))
-    lines = [_Line(address=address, name=f"simulator-{n}", homes=homes[n::count]) for n in range(count)]
+    trouble = _Trouble()
+    lines = [
+        _Line(address=address, name=f"simulator-{n}", homes=homes[n::count], trouble=trouble) for n in range(count)
+    ]
     devices = [(topic_of(home.id, d.id), lines[i % count]) for i, home in enumerate(homes) for d in home.devices]
     async with asyncio.TaskGroup() as tasks:
         for line in lines:
@@ -156,6 +161,18 @@ def _messages(chunk: ReadingBatch) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     return np.concatenate([[0], np.flatnonzero(new) + 1, [len(chunk)]]).astype(np.intp)
 
 
+@dataclass(slots=True)
+class _Trouble:
+    """Says what is wrong with the broker once, not once a gateway and second."""
+
+    said: set[str] = field(default_factory=set)
+
+    def tell(self, name: str, words: str) -> None:
+        if words not in self.said:
+            self.said.add(words)
+            log.warning("%s and perhaps others: %s; each tries again until it works", name, words)
+
+
 @dataclass(slots=True, kw_only=True)
 class _Line:
     """One connection: births, readings in order, farewell. Keeps what is not acknowledged and sends it again."""
@@ -163,6 +180,7 @@ class _Line:
     address: _Address
     name: str
     homes: Sequence[SimulatedHome]
+    trouble: _Trouble = field(default_factory=_Trouble)
     waiting: asyncio.Queue[Message | None] = field(default_factory=lambda: asyncio.Queue(_WAITING))
     acknowledged: int = 0
     _unsent: list[Message] = field(default_factory=list)
@@ -173,7 +191,8 @@ class _Line:
             try:
                 async with self._client() as client:
                     await self._serve(client)
-            except aiomqtt.MqttError:
+            except aiomqtt.MqttError as error:
+                self.trouble.tell(self.name, str(error))
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     def _client(self) -> aiomqtt.Client:

@@ -88,7 +88,7 @@ async def serve(
         serving = asyncio.create_task(server.serve(sockets=[listening]), name="web")
         stack.push_async_callback(_end_web, desk, server, serving)
 
-        engine = Engine(homes, site.rules, site.metrics, site.zone)
+        engine = Engine(homes, site.rules, site.metrics, site.zone, gates=site.gates)
         if mark is not None:
             clock.not_before(mark.at)
         now = clock.now()

@@ -89,7 +89,7 @@ def measure(site: Site, sizes: Sequence[int], seed: int) -> list[Size]:
 
 def _measure(site: Site, households: int, rng: np.random.Generator) -> Size:
     homes = made_homes(households)
-    engine = Engine(homes, site.rules, site.metrics, site.zone)
+    engine = Engine(homes, site.rules, site.metrics, site.zone, gates=site.gates)
     now = START
     for _ in range(12):  # two minutes in which every household is heard
         now += 10 * SECOND
@@ -168,7 +168,7 @@ def _spread(seconds: Sequence[float]) -> Spread:
 def replay_days(site: Site, households: int, days: int, seed: int) -> Replay:
     """Feed the engine `days` days of `households` households, in the order of arrival."""
     homes, rng = made_homes(households), np.random.default_rng(seed)
-    engine = Engine(homes, site.rules, site.metrics, site.zone)
+    engine = Engine(homes, site.rules, site.metrics, site.zone, gates=site.gates)
     spent, readings, findings = 0.0, 0, 0
     with progress("replay", days, "day") as bar:
         for day in range(days):

@@ -21,6 +21,7 @@ from mimamori import bench as engine_bench
 from mimamori.app import serve, stop_on_signals
 from mimamori.backup import back_up
 from mimamori.backup import restore as restore_backup
+from mimamori.bench_gate import bench_gate
 from mimamori.bench_store import bench_store
 from mimamori.check import check_examples
 from mimamori.compare import compare_days
@@ -363,6 +364,9 @@ def scoreboard_command(out: Path, beside: Path, site: Path | None) -> None:
 @main.group()
 def bench() -> None:
     """Time a part of the service on this machine."""
+
+
+bench.add_command(bench_gate)
 
 
 @bench.command("engine")

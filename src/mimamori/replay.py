@@ -56,9 +56,9 @@ class Replayed:
 def replay(path: Path, site: Site, *, keep_events: bool = False) -> Replayed:
     """Replay one file. Raises ValueError if it is no reading file, OSError if it cannot be read."""
     homes = Homes()
-    engine = Engine(homes, site.rules, site.metrics, site.zone)
+    engine = Engine(homes, site.rules, site.metrics, site.zone, gates=site.gates)
     book = Book(site.rule_infos, site.alerts)
-    source = RecordedFile(path, homes, site.metrics)
+    source = RecordedFile(path, homes, site.metrics, site.profile_names)
     result = Replayed()
     episodes = Episodes(site.zone.name)
 

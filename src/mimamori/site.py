@@ -20,6 +20,7 @@ from mimamori.alerts.policy import AlertContent, read_alerts
 from mimamori.model.content import ContentError
 from mimamori.model.metrics import Metrics
 from mimamori.model.times import Zone
+from mimamori.rules.backing import Gate
 from mimamori.rules.engine import facts_of
 from mimamori.rules.explain import explain_of
 from mimamori.rules.spec import Outage, Rule, read_rules
@@ -52,6 +53,20 @@ class Site:
     rule_infos: tuple[RuleInfo, ...]
     alerts: AlertContent
     scene: Scene
+
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        """When the vital signs of a device count, for the engine: the `[backing]` of the profiles that have one."""
+        return tuple(
+            Gate(profile=p.name, metrics=b.metrics, by=b.by, at_least=b.at_least, share=b.share, within=b.within)
+            for p in self.profiles
+            if (b := p.backing) is not None
+        )
+
+    @property
+    def profile_names(self) -> frozenset[str]:
+        """The device models this site knows."""
+        return frozenset(p.name for p in self.profiles)
 
 
 def find_content(site: Path | None) -> tuple[Path, str]:

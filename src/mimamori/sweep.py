@@ -79,12 +79,12 @@ def replay_swept(
                 as_rule[len(rules)] = i
                 rules.append(_at(site.rules[i], factor))
         budgets.append((factor, as_rule))
-    engine = Engine(homes, rules, site.metrics, site.zone)
+    engine = Engine(homes, rules, site.metrics, site.zone, gates=site.gates)
     books = []
     for factor, as_rule in budgets:
         table = np.array([as_rule.get(i, -1) for i in range(len(rules))], np.int16)
         books.append(_Budget(factor, table, Book(site.rule_infos, site.alerts), Episodes(site.zone.name)))
-    source, result = RecordedFile(path, homes, site.metrics), Replayed()
+    source, result = RecordedFile(path, homes, site.metrics, site.profile_names), Replayed()
 
     def take(findings: FindingBatch, now: int) -> None:
         for budget in books:

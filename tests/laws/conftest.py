@@ -15,6 +15,7 @@ from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import HISTORICAL, LATE, ReadingBatch, no_readings
 from mimamori.model.times import DAY, MINUTE, SECOND, parse_instant, zone_table
+from mimamori.rules.backing import Gate
 from mimamori.rules.engine import Engine
 from mimamori.rules.spec import Rule
 from mimamori.rules.tune import own_keys
@@ -26,6 +27,19 @@ KITS = (
     ("bed", "hall", "bath", "door", "tv", "lamp", "meter", "room"), ("bed", "hall", "door"), ("meter", "tv", "room"),
     ("hall", "bath", "room"), ("bed",), ("bed", "meter", "tv"),
 )  # fmt: skip
+
+
+VITALS = ("heart_rate", "respiration_rate")
+GATES = (
+    Gate(profile="share", metrics=VITALS, by="body_movement", at_least=2, share=0.6, within=20 * MINUTE),
+    Gate(profile="held", metrics=VITALS, by="in_bed", at_least=1, share=0, within=5 * MINUTE),
+)
+PROFILES = {"A-00": "share", "B-01": "held"}  # of their beds; the other households' count always
+
+
+def profile_of(household: str, device: str) -> str:
+    """The device model that one is registered with."""
+    return PROFILES.get(household, "") if device == "bed" else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +59,7 @@ class Stream:
             for household in self.ids:
                 homes.add(household)
         for home, device in self.devices[:upto]:
-            homes.add_device(self.ids[home], device)
+            homes.add_device(self.ids[home], device, profile_of(self.ids[home], device))
         return homes
 
     def shuffled(self, rng: np.random.Generator) -> Stream:
@@ -216,7 +230,8 @@ class Run:
     def grow(self, devices: int) -> None:
         """Register the devices up to that row, as if they had just been installed."""
         for home, device in self.stream.devices[:devices]:
-            self.homes.add_device(self.stream.ids[home], device)
+            household = self.stream.ids[home]
+            self.homes.add_device(household, device, profile_of(household, device))
         self.set_apart()
 
     def set_apart(self) -> None:
@@ -281,7 +296,7 @@ def start() -> Callable[..., Run]:
     def make(stream: Stream, rules: tuple[Rule, ...], *, capacity: int = 64, devices: int | None = None) -> Run:
         homes = stream.homes(upto=devices)
         zone = zone_table("Asia/Tokyo")
-        run = Run(stream, Engine(homes, rules, METRICS, zone, capacity=capacity), homes, 0, [])
+        run = Run(stream, Engine(homes, rules, METRICS, zone, gates=GATES, capacity=capacity), homes, 0, [])
         run.set_apart()
         return run
 

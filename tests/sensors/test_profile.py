@@ -47,7 +47,7 @@ def test_every_shipped_profile_is_right(profiles: tuple[Profile, ...]) -> None:
     assert by_name["bed-sensor"].period == 10 * SECOND
     assert by_name["smart-meter"].period == 30 * MINUTE
     assert by_name["radar60"].backing is not None
-    assert by_name["radar60"].backing.at_least == 8
+    assert by_name["radar60"].backing.share == 0.6
     assert [m.name for m in declared_metrics(profiles)] == ["co2"]
     assert "bedco/+/+/vitals" in topic_filters(profiles)
     assert len(set(topic_filters(profiles))) == len(topic_filters(profiles))
@@ -118,6 +118,10 @@ MAPPING: dict[str, Any] = {"topic": "a/{household}/{device}", "values": {"heart_
          "backing.metrics.spo2", "not among the metrics"),
         ("backing", {"metrics": ["heart_rate"], "by": "body_movement", "at_least": 1, "within": "0s"},
          "backing.within", "longer than nothing"),
+        ("backing", {"metrics": ["heart_rate"], "by": "in_bed", "at_least": 1, "share": 0.5, "within": "1m"},
+         "backing.share", "leave share out"),
+        ("backing", {"metrics": ["heart_rate"], "by": "body_movement", "at_least": 1, "share": 1.5, "within": "1m"},
+         "backing.share", "less than or equal to 1"),
         ("mapping", [{**MAPPING, "topic": "a/{device}"}], "mapping.0.topic", "{household} once"),
         ("mapping", [{**MAPPING, "topic": "a/{household}/{device}/#"}], "mapping.0.topic", "no + or #"),
         ("mapping", [{**MAPPING, "topic": "a/{household}{device}"}], "mapping.0.topic", "touch"),

@@ -21,6 +21,7 @@ from mimamori.model.readings import ReadingBatch, concat, no_readings
 from mimamori.model.times import MINUTE, NEVER, Zone
 from mimamori.rules.absent import AbsentDetector
 from mimamori.rules.away import AwayDetector
+from mimamori.rules.backing import Gate
 from mimamori.rules.band import BandDetector
 from mimamori.rules.climate import ClimateDetector
 from mimamori.rules.columns import Columns
@@ -79,19 +80,21 @@ class Detector(Protocol):
 class Engine:
     """State of all households and the rules over it.
 
-    homes may grow between steps. The engine never learns ids: findings carry rows.
+    homes may grow between steps. The engine never learns ids: findings carry rows. gates: by profile, when the vital
+    signs of a device count.
     """
 
     def __init__(
-        self, homes: Homes, rules: Sequence[Rule], metrics: Metrics, zone: Zone, *, capacity: int = 64
-    ) -> None:
-        self.rules = tuple(rules)
+        self, homes: Homes, rules: Sequence[Rule], metrics: Metrics, zone: Zone, *, gates: Sequence[Gate] = (),
+        capacity: int = 64,
+    ) -> None:  # fmt: skip
+        self.rules, self._gate_of = tuple(rules), {gate.profile: row for row, gate in enumerate(gates, 1)}
         self._homes, self._zone = homes, zone
         declared = latest_columns(len(metrics))
         for rule in self.rules:
             declared += _detector_of(rule).columns(rule)
         self._columns = Columns(declared, capacity=capacity)
-        self._latest = Latest(self._columns, metrics)
+        self._latest = Latest(self._columns, metrics, gates)
         shared = Shared(self._columns, self._latest, zone, metrics)
         self.detectors: list[Detector] = [_detector_of(r)(r, i, shared) for i, r in enumerate(self.rules)]
         # Silence is judged first, larger causes before lesser: the others ask whom not to believe.
@@ -115,10 +118,14 @@ class Engine:
             self._columns["device_home"][known:] = self._homes.device_home[known:]
             names = zip(self._homes.profile_of[known:], self._homes.device_ids[known:], strict=True)
             self._columns["gateway"][known:] = [(profile or device) in self._gateways for profile, device in names]
-
+            self._set_gates(known)
         if self._homes.placed != self._placed:
             self._placed = self._homes.placed
             self._columns["district"][:] = self._homes.district_of
+
+    def _set_gates(self, known: int) -> None:
+        profiles = self._homes.profile_of[known : self._columns.rows["device"]]
+        self._columns["gate"][known:] = [self._gate_of.get(profile, 0) for profile in profiles]
 
     def step(self, batch: ReadingBatch, now: int) -> FindingBatch:
         """Take readings that arrived up to `now` (ns) and evaluate every grid point before `now`.
@@ -276,6 +283,7 @@ class Engine:
         self._columns.restore(saved)
         self._place_own()
         self._placed = -1  # districts are the register's, not the snapshot's
+        self._set_gates(0)  # by the profiles of today
         self._waiting = ReadingBatch(**{name: saved[f"waiting.{name}"] for name in PENDING})
         self._evaluated = evaluated
 

@@ -1,6 +1,7 @@
 """The one loop over readings: folds sorted cells into the shared columns, compiled to machine code.
 
-May import numpy, model.times, rules.kernel and rules.order. Reads and writes nothing but the arrays it is given.
+May import numpy, model.times, rules.backing, rules.kernel and rules.order. Reads and writes nothing but the arrays it
+is given.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.model.times import HOUR, MINUTE, NEVER, SECOND
+from mimamori.rules.backing import Gates, backed
 from mimamori.rules.kernel import Block, Kinds, Rows, State, compiled
 from mimamori.rules.order import by_household, sort_within
 
@@ -26,7 +28,9 @@ PART = 4096  # readings folded in at a time, of whole households: what stays in 
 
 
 @compiled
-def fold(block: Block, begin: int, ends: Rows, at: NDArray[np.int64], kinds: Kinds, state: State) -> None:  # noqa: PLR0917
+def fold(  # noqa: PLR0917
+    block: Block, begin: int, ends: Rows, at: NDArray[np.int64], kinds: Kinds, gates: Gates, state: State
+) -> None:
     """Fold cells in, one after the other. Rows must lie within the columns: nothing here checks them.
 
     ends, at: (cells,), the row behind each cell, the first of which is `begin`, and its end in ns.
@@ -39,7 +43,7 @@ def fold(block: Block, begin: int, ends: Rows, at: NDArray[np.int64], kinds: Kin
             last = min(first + PART, len(rows))
             while last < len(rows) and block.home[rows[last]] == block.home[rows[last - 1]]:
                 last += 1
-            _fold_part(rows[first:last], block, at[cell], kinds, state)
+            _fold_part(rows[first:last], block, at[cell], kinds, gates, state)
             first = last
         begin = ends[cell]
 
@@ -73,7 +77,7 @@ def _taken(block: Block, rows: Rows) -> Block:
 
 
 @compiled
-def _fold_part(rows: Rows, block: Block, at: int, kinds: Kinds, state: State) -> None:
+def _fold_part(rows: Rows, block: Block, at: int, kinds: Kinds, gates: Gates, state: State) -> None:  # noqa: PLR0917
     # Taken together first: readings of one household lie far apart in a large batch, and each is looked at many times.
     part = _taken(block, rows)
     near = np.arange(len(rows))
@@ -82,7 +86,7 @@ def _fold_part(rows: Rows, block: Block, at: int, kinds: Kinds, state: State) ->
     _speak(told, kinds, state)
     _hear(told, kinds, state, at)
     signs = _signs(told, kinds, state)
-    _keep(told, kinds, state)
+    _keep(told, backed(told, gates, state), kinds, state)
     _draw(told, kinds, state)
     if len(signs):
         _live(signs, told, kinds, state)
@@ -172,11 +176,16 @@ def _signs(told: Block, kinds: Kinds, state: State) -> Rows:
 
 
 @compiled
-def _keep(told: Block, kinds: Kinds, state: State) -> None:
-    """The newest value of each household, and the sums of the minute. Rows come in order of time."""
+def _keep(told: Block, counts: NDArray[np.bool_], kinds: Kinds, state: State) -> None:
+    """The newest value of each household, and the sums of the minute. Rows come in order of time.
+
+    counts: (n,) which to take; empty: all.
+    """
     home, metric, value, taken, place = told.home, told.metric, told.value, told.taken, kinds.place
     newest, newest_at, count, total = state.value, state.taken, state.minute_count, state.minute_sum
     for i in range(len(told.home)):
+        if len(counts) and not counts[i]:
+            continue
         h, m = home[i], metric[i]
         newest[m, h] = value[i]
         newest_at[m, h] = max(newest_at[m, h], taken[i])

@@ -140,6 +140,10 @@ class State(NamedTuple):
     watts_n: NDArray[np.int32]
     register: NDArray[np.float64]
     register_at: NDArray[np.int64]
+    gate: NDArray[np.int16]
+    backing: NDArray[np.float32]
+    backing_of: NDArray[np.float32]
+    backing_at: NDArray[np.int64]
     spoken: NDArray[np.int64]  # the rest: rules.cause
     pause: NDArray[np.int64]
     beaten: NDArray[np.uint8]

@@ -1,6 +1,7 @@
 """What was heard last, by household and by device: the state that every detector reads and none writes.
 
-May import model and rules.columns, rules.fold, rules.kernel, rules.spec. `apply` takes whole cells of readings.
+May import model and rules.backing, rules.columns, rules.fold, rules.kernel, rules.spec. `apply` takes whole cells of
+readings.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from mimamori.model.metrics import Metrics
 from mimamori.model.readings import HISTORICAL, ReadingBatch
 from mimamori.model.times import NEVER, SECOND, Zone
 from mimamori.rules import fold
+from mimamori.rules.backing import Gate, as_arrays
 from mimamori.rules.cause import cause_columns
 from mimamori.rules.columns import Column, Columns
 from mimamori.rules.kernel import Block, Kinds, State, compiled
@@ -58,6 +60,10 @@ def latest_columns(metrics: int) -> list[Column]:
         Column("watts_n", "i4", 0, "values since the half hour began", axis="device"),
         Column("register", "f8", np.nan, "Wh", axis="device"),
         Column("register_at", "i8", NEVER, "ns", axis="device"),
+        Column("gate", "i2", 0, "row of rules.backing.Gates, 0: its vital signs always count", axis="device"),
+        Column("backing", "f4", 0, "faded values that back its vital signs", axis="device"),
+        Column("backing_of", "f4", 0, "faded values that might have", axis="device"),
+        Column("backing_at", "i8", NEVER, "ns, last of them", axis="device"),
         *cause_columns(),
     ]
 
@@ -82,9 +88,10 @@ class Latest:
     """Applies cells of readings to the shared columns."""
 
     def __init__(
-        self, columns: Columns, metrics: Metrics, *, movement_from: float = 10.0, stir_from: float = STIR_FROM
-    ) -> None:
-        self._c = columns
+        self, columns: Columns, metrics: Metrics, gates: Sequence[Gate] = (), *, movement_from: float = 10.0,
+        stir_from: float = STIR_FROM,
+    ) -> None:  # fmt: skip
+        self._c, self._gates = columns, as_arrays(gates, metrics)
         self._place = np.full(len(metrics), -1, np.int8)
         channel = {"motion": MOTION, "in_bed": BED, "presence": BED, "body_movement": BED,
                    "door_open": DOOR, "power": POWER, "energy": POWER, "button": BUTTON}  # fmt: skip
@@ -117,7 +124,7 @@ class Latest:
     def apply(self, batch: ReadingBatch, begin: int, ends: NDArray[np.int64], at: NDArray[np.int64]) -> None:
         """Fold whole cells in, from row `begin` on. ends, at: (cells,), the row behind each, and its end in ns."""
         block = Block(batch.home, batch.device, batch.metric, batch.value, batch.taken)
-        fold.fold(block, begin, ends, at, self._kinds, State(*self._c.bundle(State._fields)))
+        fold.fold(block, begin, ends, at, self._kinds, self._gates, State(*self._c.bundle(State._fields)))
 
     def sum_up(self, metrics: Sequence[int]) -> None:
         """Sum these metrics up in each minute, and no others; before there are any rows."""

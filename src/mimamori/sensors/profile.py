@@ -44,11 +44,15 @@ class Declared(Content):
 
 
 class Backing(Content):
-    """When the `metrics` count: only while `by` was `at_least` this much `within` that time. Phantoms do not pass."""
+    """When the `metrics` count: only while `by` was `at_least` this much `within` that time. Phantoms do not pass.
+
+    share 0: one such value is enough. share above 0: that share of the values is needed, older ones fading.
+    """
 
     metrics: tuple[str, ...]
     by: str
     at_least: FiniteFloat
+    share: FiniteFloat = Field(default=0.0, ge=0, le=1)
     within: Duration
 
 
@@ -153,7 +157,7 @@ def _mistakes(profile: Profile) -> _Mistakes:
         else:
             yield from _measure_mistakes(f"metrics.{name}", measure, metric)
     if profile.backing is not None:
-        yield from _backing_mistakes(profile.backing, profile.metrics)
+        yield from _backing_mistakes(profile.backing, profile.metrics, known)
     for index, entry in enumerate(profile.mapping):
         yield from _topic_mistakes(f"mapping.{index}.topic", entry.topic)
         yield from _values_mistakes(f"mapping.{index}.values", entry, profile.metrics)
@@ -183,12 +187,14 @@ def _measure_mistakes(key: str, measure: Measure, metric: Metric) -> _Mistakes:
         yield f"{key}.low" if low < metric.low else f"{key}.high", f"is outside the range of {metric.name}", mend
 
 
-def _backing_mistakes(backing: Backing, metrics: Mapping[str, Measure]) -> _Mistakes:
+def _backing_mistakes(backing: Backing, metrics: Mapping[str, Measure], known: Mapping[str, Metric]) -> _Mistakes:
     for key, name in (("backing.by", backing.by), *((f"backing.metrics.{m}", m) for m in backing.metrics)):
         if name not in metrics:
             yield key, f"{name} is not among the metrics of this profile", _nearest(name, metrics) or "add it there"
     if backing.within <= 0:
         yield "backing.within", "must be longer than nothing", 'write a time such as "60s"'
+    if backing.share > 0 and backing.by in known and known[backing.by].nature == "state":
+        yield "backing.share", f"{backing.by} is a state, which holds until the next", "leave share out"
 
 
 def _values_mistakes(key: str, entry: TopicMap, metrics: Mapping[str, Measure]) -> _Mistakes:

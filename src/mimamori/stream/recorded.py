@@ -5,7 +5,7 @@ May import model only. Parsing is columnar (pyarrow); no Python loop per reading
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class RecordedFile:
     path: Path
     homes: Homes
     metrics: Metrics
+    profiles: Collection[str] = ()  # a device with such a name is of that model
     rejected: list[Rejected] = field(default_factory=list)
     readings: int = 0
     set_aside: int = 0
@@ -165,7 +166,7 @@ class RecordedFile:
         def add(both: str) -> int:
             household, _, device = both.partition("\t")
             try:
-                return self.homes.add_device(household, device)
+                return self.homes.add_device(household, device, device if device in self.profiles else "")
             except ValueError:
                 return -1
 

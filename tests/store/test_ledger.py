@@ -18,7 +18,18 @@ from mimamori.model.notice import Notice, Status
 from mimamori.model.readings import Rejected
 from mimamori.model.times import DAY, MINUTE, SECOND
 from mimamori.store.ledger import Ledger, LedgerError
-from mimamori.store.records import Absence, Access, Device, EngineMark, Resident, Session, Staff
+from mimamori.store.records import (
+    Absence,
+    Access,
+    Contact,
+    Device,
+    EngineMark,
+    Note,
+    Resident,
+    Session,
+    Staff,
+    TakenError,
+)
 from mimamori.store.tables import metadata
 
 T0 = 1_795_000_000 * SECOND
@@ -278,6 +289,42 @@ class Conformance:
         run(url, change)
         broken = await ledger.verify()
         assert any(text.startswith(found) for text in broken), broken
+
+    async def test_of_two_who_claim_one_device_at_once_one_is_told(self, url: str) -> None:
+        one, two = await Ledger.open(url), await Ledger.open(url, recover=False)  # two processes
+        claims = [
+            ledger.enter(Access(who="AD-1", whose=home, what="device b added", at=T0), Device(household=home, device="b", profile="bed"))  # noqa: E501
+            for ledger, home in ((one, "h1"), (two, "h2"))
+        ]  # fmt: skip
+        done = await asyncio.gather(*claims, return_exceptions=True)
+        assert sorted(type(d).__name__ for d in done) == ["NoneType", "TakenError"]
+        (held,) = await one.devices()
+        assert [line.whose for line in await two.accesses()] == [held.household]  # the loser leaves no trace
+        gone = replace(held, active=False, retired_at=T0)
+        line = Access(who="AD-1", whose=held.household, what="retired", at=T0)
+        await one.enter(line, gone)
+        with pytest.raises(TakenError):
+            await two.enter(line, gone)
+        await one.close()
+        await two.close()
+
+    async def test_notes_contacts_and_events_of_one_household(self, ledger: Ledger) -> None:
+        line = Access(who="N-01", whose="h1", what="note", at=T0)
+        notes = [
+            Note(id=str(i), household=home, at=T0 + i, by="N-01", text="元気")
+            for i, home in enumerate(("h1", "h1", "h10"))
+        ]
+        people = [
+            Contact(id=str(i), household="h1", name=f"p{i}", relation="family", phone="+819012345678", turn=3 - i)
+            for i in range(3)
+        ]
+        await ledger.enter(line, *notes, *people, replace(people[1], active=False))
+        assert await ledger.notes("h1") == [notes[1], notes[0]]
+        assert await ledger.contacts("h1") == [people[2], people[0]]
+        mine = [event(alert="h1/inactivity/1"), event(alert="h1/a/2")]
+        others = [event(alert=f"{home}/inactivity/1") for home in ("h10", "h1.", "h1_", "h1~x", "h", "H1")]
+        await ledger.commit(events=[*others, *mine], notices=[], now=T0)
+        assert await ledger.household_events("h1") == mine
 
     async def test_the_migrations_make_the_tables_that_the_code_means(self, ledger: Ledger, url: str) -> None:
         engine = create_engine(url)

@@ -26,7 +26,7 @@ from mimamori.simulator.households import households
 from mimamori.site import load_site
 from mimamori.store.embedded import EmbeddedReadings
 from mimamori.store.ledger import Ledger
-from mimamori.store.records import Resident, Staff
+from mimamori.store.records import Absence, Access, Contact, Device, Note, Resident, Staff
 from mimamori.web.app import create_web
 from mimamori.web.desk import Desk, Light, Tile, View
 from mimamori.web.sign_in import WebSettings, hash_password
@@ -102,6 +102,17 @@ class Ward:
         self.tiles[home.id] = tile_of(0, household=home.id, code="C-900", room="900")
         self.publish()
         return home.id
+
+    async def furnish(self, household: str) -> None:
+        """A device that was never heard, a note, an absence and somebody to call."""
+        line = Access(who="AD-1", whose=household, what="furnished", at=NOW)
+        await self.ledger.enter(
+            line,
+            Device(household=household, device="door1", profile="door-sensor", claimed_at=NOW - DAY),
+            Note(id="n1", household=household, at=NOW - HOUR, by="N-01", text="よく眠れたとのこと。膝が痛む。"),
+            Absence(id="a1", household=household, kind="stay", start=NOW + HOUR, by="N-01", note="娘宅"),
+            Contact(id="c1", household=household, name="山田 太郎", relation="family", phone="+819022223333"),
+        )
 
     def broke(self, error: object) -> None:
         """A page's script failed; the fixture lets no test pass that way."""

@@ -14,7 +14,8 @@ pytestmark = pytest.mark.server
 
 ALERT = "H001/inactivity/20261122T213605Z"
 PAGES = (
-    "/", "/alerts", f"/alerts/{ALERT}", "/households/H001", "/outbox", "/health", "/admin/residents",
+    "/", "/alerts", f"/alerts/{ALERT}", "/households/H001", "/households/H001/history",
+    "/outbox", "/health", "/admin/residents",
     "/admin/residents/new", "/admin/residents/H001", "/admin/devices", "/admin/staff", "/admin/staff/N-01",
     "/admin/roster", "/admin/absences", "/admin/texts", "/admin/webhooks", "/offline", "/no-such-page",
 )  # fmt: skip
@@ -60,21 +61,30 @@ async def test_a_home_gets_its_device_by_hand(ward: Any, page: Page) -> None:
     assert [(d.household, d.device) for d in await ward.ledger.devices()] == [("H050", "bed-0412")]
 
 
+async def broken(page: Page, path: str) -> list[Any]:
+    result = await Axe().run(page, options={"resultTypes": ["violations"]})
+    return [
+        (path, each["id"], [node["html"][:200] for node in each["nodes"]])
+        for each in result.response["violations"]
+        if each["impact"] in {"serious", "critical"}
+    ]
+
+
 async def test_every_page_is_accessible_and_fits_360_px(
     ward: Any, page: Page, opened_event: Any, notice_for: Any
 ) -> None:
     await ward.tell(opened_event("H001"), notice_for(ALERT))
+    await ward.furnish("H001")
     found, wide = [], []
     for path in PAGES:
         await page.goto(ward.url + path)
-        result = await Axe().run(page, options={"resultTypes": ["violations"]})
-        found += [
-            (path, broken["id"], [node["html"][:200] for node in broken["nodes"]])
-            for broken in result.response["violations"]
-            if broken["impact"] in {"serious", "critical"}
-        ]
+        found += await broken(page, path)
         if (over := await page.evaluate(WIDER)) > 0:
             wide.append((path, over))
+    await page.goto(f"{ward.url}/households/H001")
+    await page.click("[name=why][value='contact.alert']")
+    await expect(page.locator("a[href='tel:+819022223333']")).to_be_visible()
+    found += await broken(page, "contacts")
     assert found == [], "\n".join(map(str, found))
     assert wide == []
 

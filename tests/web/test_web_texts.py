@@ -17,7 +17,7 @@ from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND, parse_instant
 from mimamori.rules import absent, away, band, climate, evidence, silent
 from mimamori.store.records import Role
 from mimamori.web.desk import Doing, TileState
-from mimamori.web.entries import AbsenceKind
+from mimamori.web.entries import AbsenceKind, Relation
 from mimamori.web.words import LANGS, ago, catalogue, clock, number, span
 
 WEB = files("mimamori.web")
@@ -28,7 +28,7 @@ CODE = [
 PARTS = {
     "state": TileState, "doing": Doing, "doing-short": Doing, "priority": Priority, "outcome": Outcome,
     "event": EventKind, "channel": Channel, "status": Status, "kind": NoticeKind, "role": Role, "category": Category,
-    "reject": RejectReason, "absence": AbsenceKind,
+    "reject": RejectReason, "absence": AbsenceKind, "relation": Relation,
 }  # fmt: skip
 NAMED_ELSEWHERE = {"evidence", "count", "by", "unit", "text"}  # names come from rules, the loop and sensors
 

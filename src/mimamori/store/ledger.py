@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import alembic.command
 import alembic.config
 import alembic.util
-from sqlalchemy import Connection, create_engine, delete, event, select
+from sqlalchemy import ColumnElement, Connection, create_engine, delete, event, select
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -27,7 +27,19 @@ from mimamori.model.notice import Channel, Notice, NoticeState, Reach, Status
 from mimamori.model.readings import Rejected
 from mimamori.model.times import NEVER
 from mimamori.store import chain, copies, delivery, outbox, people, tables
-from mimamori.store.records import Absence, Access, Device, EngineMark, Resident, Session, Staff, Webhook
+from mimamori.store.records import (
+    Absence,
+    Access,
+    Contact,
+    Device,
+    EngineMark,
+    Entry,
+    Note,
+    Resident,
+    Session,
+    Staff,
+    Webhook,
+)
 
 QUARANTINE = 10_000
 FILE = "ledger.sqlite"
@@ -104,6 +116,17 @@ class Ledger:
             query = query.where(table.c.alert == alert)
         if unresolved:
             query = query.where(table.c.alert.in_(select(tables.open_alert.c.alert)))
+        return await self._ask(lambda connection: [_event(body) for body in connection.execute(query).scalars()])
+
+    async def household_events(self, household: str) -> list[AlertEvent]:
+        """All events of a household's alerts, in commit order."""
+        alert: ColumnElement[str] = tables.alert_event.c.alert
+        if self._url.get_backend_name() != "sqlite":
+            alert = alert.collate("C")  # an order of signs, whatever the server's language
+        first, beyond = f"{household}/", f"{household}0"  # "0" is the sign after "/"
+        query = (
+            select(tables.alert_event.c.body).where(alert >= first, alert < beyond).order_by(tables.alert_event.c.id)
+        )
         return await self._ask(lambda connection: [_event(body) for body in connection.execute(query).scalars()])
 
     async def engine_mark(self) -> EngineMark | None:
@@ -252,8 +275,21 @@ class Ledger:
             line = Access(who="outbox", whose="", what=f"webhook {id} switched off: its receiver answered 410", at=now)
             await self.enter(line, replace(found, active=False, detail="410"))
 
-    async def enter(self, access: Access, *records: people.Entry) -> None:
-        """Adds or overwrites the records with the line that tells who did it and why: all of it or nothing."""
+    async def notes(self, household: str) -> list[Note]:
+        """What the staff wrote about a household, newest first."""
+        found = await self._rows(tables.note, Note, tables.note.c.household == household)
+        return sorted(found, key=lambda note: -note.at)
+
+    async def contacts(self, household: str) -> list[Contact]:
+        """Whom to call about a household, in order."""
+        mine = (tables.contact.c.household == household) & tables.contact.c.active
+        return sorted(await self._rows(tables.contact, Contact, mine), key=lambda contact: (contact.turn, contact.name))
+
+    async def enter(self, access: Access, *records: Entry) -> None:
+        """Adds or overwrites the records with the line that tells who did it and why: all of it or nothing.
+
+        Raises TakenError for a device that is claimed twice.
+        """
         await self._do(lambda connection: people.enter(connection, access, records))
 
     async def log_access(self, access: Access) -> None:

@@ -10,20 +10,30 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, delete, func, insert, select
+from sqlalchemy import Connection, Table, delete, func, insert, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mimamori.model.readings import Rejected
 from mimamori.model.times import NEVER
 from mimamori.store import chain, tables
-from mimamori.store.records import Absence, Access, Device, Resident, Session, Staff, Webhook
+from mimamori.store.records import (
+    Absence,
+    Access,
+    Contact,
+    Device,
+    Entry,
+    Note,
+    Resident,
+    Session,
+    Staff,
+    TakenError,
+    Webhook,
+)
 
 PAYLOAD = 4096
 """Bytes kept of a rejected message."""
 
 T = TypeVar("T")
-Entry = Staff | Resident | Device | Absence | Webhook
-"""What an administrator enters."""
 
 
 def put(connection: Connection, table: Table, values: dict[str, Any]) -> None:
@@ -59,12 +69,14 @@ def session_staff(connection: Connection, token_hash: str, now: int) -> Staff | 
 def enter(connection: Connection, access: Access, records: Sequence[Entry]) -> None:
     """Adds or overwrites the records and appends the line to the access log.
 
-    A person who has left, or whose password is another now, is signed out everywhere.
+    A person who has left, or whose password is another now, is signed out everywhere. Raises TakenError.
     """
+    _check_free(connection, [record for record in records if isinstance(record, Device)])
     chain.append(connection, tables.access, [asdict(access)])
     kinds = {
         Staff: tables.staff, Resident: tables.resident, Device: tables.device, Absence: tables.absence,
         Webhook: tables.webhook,
+        Note: tables.note, Contact: tables.contact,
     }  # fmt: skip
     for record in records:
         if isinstance(record, Staff):
@@ -72,6 +84,18 @@ def enter(connection: Connection, access: Access, records: Sequence[Entry]) -> N
             if not record.active or (before and before[0].password_hash != record.password_hash):
                 connection.execute(delete(tables.session).where(tables.session.c.staff == record.id))
         put(connection, kinds[type(record)], asdict(record))
+
+
+def _check_free(connection: Connection, devices: Sequence[Device]) -> None:
+    """Whoever entered it looked first, but not in this transaction: one claim of a device stands, the second fails."""
+    if devices and connection.dialect.name == "postgresql":
+        connection.execute(text("LOCK TABLE device IN SHARE ROW EXCLUSIVE MODE"))
+    for device in devices:
+        held = tables.device.c
+        same = (held.device == device.device) & held.active
+        mine = same if device.active else same & (held.household == device.household)
+        if device.active == bool(rows_of(connection, tables.device, Device, mine)):
+            raise TakenError(device.device)
 
 
 def absences(connection: Connection, now: int | None) -> list[Absence]:

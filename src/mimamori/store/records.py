@@ -46,12 +46,14 @@ class Resident:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """One registered device of a household, with the profile it is decoded by."""
+    """One registered device of a household, with the profile it is decoded by. NEVER for a time that nobody noted."""
 
     household: str
     device: str
     profile: str
     active: bool = True
+    claimed_at: int = NEVER
+    retired_at: int = NEVER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,38 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What one of the staff wrote about a household, by whom and when; never changed afterwards.
+
+    kind: "note", or "letter" and its month, such as "letter 2026-11", for words that go into the family's letter.
+    """
+
+    id: str
+    household: str
+    at: int
+    by: str
+    text: str
+    kind: str = "note"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """Whom to call about a household. phone in E.164; never logged. turn: 1 is called first.
+
+    relation: family, neighbour, doctor, care-manager, helper or other. active: False once removed.
+    """
+
+    id: str
+    household: str
+    name: str
+    relation: str
+    phone: str
+    turn: int = 1
+    note: str = ""
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
     """Who looked at, or changed, what of whom. who: staff id. whose: household, "" for all. where: page or address."""
 
@@ -112,3 +146,11 @@ class Session:
     staff: str
     started: int
     until: int
+
+
+Entry = Staff | Resident | Device | Absence | Note | Contact | Webhook
+"""What people enter, each with its line in the access log."""
+
+
+class TakenError(Exception):
+    """A device is claimed that is in use, or retired that is not: somebody else was quicker. Nothing was done."""

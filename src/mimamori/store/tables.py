@@ -128,6 +128,8 @@ device = Table(
     Column("device", String, primary_key=True),
     Column("profile", String, nullable=False),
     Column("active", Boolean, nullable=False),
+    Column("claimed_at", BigInteger, nullable=False, server_default=NEVER),
+    Column("retired_at", BigInteger, nullable=False, server_default=NEVER),
 )  # fmt: skip
 
 absence = Table(
@@ -150,6 +152,28 @@ webhook = Table(
     Column("added", BigInteger, nullable=False),
     Column("active", Boolean, nullable=False),
     Column("detail", Text, nullable=False),
+)  # fmt: skip
+
+note = Table(
+    "note", metadata,
+    Column("id", String, primary_key=True),
+    Column("household", String, nullable=False, index=True),
+    Column("at", BigInteger, nullable=False),
+    Column("by", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("kind", String, nullable=False),
+)  # fmt: skip
+
+contact = Table(
+    "contact", metadata,
+    Column("id", String, primary_key=True),
+    Column("household", String, nullable=False, index=True),
+    Column("name", String, nullable=False),
+    Column("relation", String, nullable=False),
+    Column("phone", String, nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
 )  # fmt: skip
 
 quarantine = Table(

@@ -25,7 +25,19 @@ import mimamori
 from mimamori.model.notice import NoticeState
 from mimamori.site import Site
 from mimamori.store.readings import ReadingStore
-from mimamori.web import api, chart_pages, fhir, figures, install, manage, manage_pages, pages, webhooks
+from mimamori.web import (
+    api,
+    chart_pages,
+    fhir,
+    figures,
+    household,
+    household_pages,
+    install,
+    manage,
+    manage_pages,
+    pages,
+    webhooks,
+)
 from mimamori.web.desk import Change, Desk, queue_order, worst_first
 from mimamori.web.drawing import Drawing, cards, drawings, sounding
 from mimamori.web.guard import Caller, Gate, NotSignedIn, Refused, Web, web_of
@@ -94,6 +106,8 @@ def create_web(
     app.include_router(webhooks.router)
     app.include_router(webhooks.pages)
     app.include_router(chart_pages.router)
+    app.include_router(household.router)
+    app.include_router(household_pages.router)
     app.include_router(pages.router)
     for router in more:
         app.include_router(router)

@@ -66,6 +66,33 @@ def figures(tile: Tile, lang: Lang, now: int) -> list[Figure]:
     return made
 
 
+def gathered(rows: Iterable[tuple[str, NoticeState]]) -> list[tuple[str, NoticeState, int]]:
+    """(who, newest message, how many) for each person and channel, what did not arrive apart from what did.
+
+    rows: newest first. A reminder every five minutes all night must not push the buttons off the screen.
+    """
+    found: dict[tuple[str, str, bool], tuple[str, NoticeState, int]] = {}
+    for name, state in rows:
+        key = (name, state.notice.channel, state.status == "failed")
+        _, newest, count = found.get(key, (name, state, 0))
+        found[key] = (name, newest, count + 1)
+    return list(found.values())
+
+
+def percent(share: float) -> str:
+    """99.2%; rounded down, so that only what is whole reads 100%."""
+    tenths = math.floor(share * 1000 + 1e-9)
+    return "100%" if tenths >= 1000 else f"{tenths // 10}.{tenths % 10}%"
+
+
+def spoken(phone: str) -> str:
+    """A Japanese number as people here write it; others as they are."""
+    local = "0" + phone[3:] if phone.startswith("+81") else phone
+    if len(local) == 11 and local.startswith("0"):
+        return f"{local[:3]}-{local[3:7]}-{local[7:]}"
+    return local
+
+
 def density(tiles: int) -> str:
     """How closely the wall is set: few, some or many."""
     return next((name for most, name in _DENSE if tiles <= most), "many")
@@ -104,6 +131,7 @@ class Drawing:
         )  # fmt: skip
         env.globals |= {
             "lang": lang, "NEVER": NEVER, "nan": math.isnan, "number": number, "density": density,
+            "gathered": gathered, "percent": percent, "spoken": spoken,
             "t": lambda key, **values: say(lang, key, **values),
             "word": lambda part, name: say_or(lang, part, name),
             "own": lambda thing, name: getattr(thing, f"{name}_{lang}"),

@@ -14,15 +14,29 @@ from urllib.parse import urlsplit
 
 from mimamori.model.homes import ID
 from mimamori.model.times import NEVER
-from mimamori.web.records import Absence, Access, Device, Resident, Role, Staff, Webhook
+from mimamori.web.records import (
+    Absence,
+    Access,
+    Contact,
+    Device,
+    Entry,
+    Note,
+    Resident,
+    Role,
+    Staff,
+    TakenError,
+    Webhook,
+)
 
-LONGEST = {"name": 60, "code": 12, "area": 40, "room": 20, "risk": 40, "note": 500, "email": 120}
+LONGEST = {"name": 60, "code": 12, "area": 40, "room": 20, "risk": 40, "note": 500, "email": 120, "text": 1000}
 AbsenceKind = Literal["hospital", "stay", "travel", "day-care", "other"]
+Relation = Literal["family", "neighbour", "doctor", "care-manager", "helper", "other"]
 _E164 = re.compile(r"\+[1-9][0-9]{7,14}\Z")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+\Z")
 _CODE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)[:/]([A-Za-z0-9][A-Za-z0-9_.~-]{0,63})\Z")
 _SECRET = {"password_hash", "secret"}
 _PERSONAL = {"name", "phone", "email", "note", "risk", "area", "room"}  # that it changed is logged, not to what
+_STAMPS = {"claimed_at", "retired_at"}  # the line has its own time
 
 
 class Registry(Protocol):
@@ -36,7 +50,7 @@ class Registry(Protocol):
 
     async def absences(self) -> Sequence[Absence]: ...
 
-    async def enter(self, access: Access, *records: Staff | Resident | Device | Absence | Webhook) -> None: ...
+    async def enter(self, access: Access, *records: Entry) -> None: ...
 
     async def webhooks(self) -> Sequence[Webhook]: ...
 
@@ -123,7 +137,8 @@ async def add_device(
 ) -> Device:
     """Claim the device of this code for a household; instead_of: the device that it replaces, retired with it.
 
-    Raises ValueError: unknown household or profile, or a device that is in use already.
+    Raises ValueError: unknown household or profile, or a device that is in use already. Of two who claim it at the same
+    time, one is told that it is in use.
     """
     profile, name = device_code(code, profiles)
     if not any(r.household == household and r.watched for r in await registry.residents()):
@@ -133,22 +148,30 @@ async def add_device(
         if known.device == name and known.active:
             msg = f"機器 {name} は世帯 {known.household} で使用中です / in use; retire it there first"
             raise ValueError(msg)
-    made = Device(household=household, device=name, profile=profile)
+    made = Device(household=household, device=name, profile=profile, claimed_at=by.at)
     before = next((d for d in devices if (d.household, d.device) == (household, name)), None)
     if not instead_of:
-        await registry.enter(_line(by, "device", name, household, before, made), made)
+        await _claim(registry, _line(by, "device", name, household, before, made), made)
         return made
     old = _device(devices, household, instead_of)
     line = _line(by, "device", f"{name} instead of {old.device}", household, before, made)
-    await registry.enter(line, replace(old, active=False), made)
+    await _claim(registry, line, replace(old, active=False, retired_at=by.at), made)
     return made
+
+
+async def _claim(registry: Registry, line: Access, *devices: Device) -> None:
+    try:
+        await registry.enter(line, *devices)
+    except TakenError as taken:
+        msg = f"機器 {taken} は、いま別の人が登録または撤去しました。一覧を確かめてください / somebody else was quicker"
+        raise ValueError(msg) from None
 
 
 async def retire_device(registry: Registry, household: str, device: str, by: By) -> Device:
     """Take a device out of use. Raises ValueError if it is not in use."""
     old = _device(await registry.devices(), household, device)
-    retired = replace(old, active=False)
-    await registry.enter(_line(by, "device", device, household, old, retired), retired)
+    retired = replace(old, active=False, retired_at=by.at)
+    await _claim(registry, _line(by, "device", device, household, old, retired), retired)
     return retired
 
 
@@ -200,6 +223,44 @@ async def end_webhook(registry: Registry, id: str, by: By) -> Webhook:  # noqa: 
     return ended
 
 
+async def add_note(registry: Registry, note: Note, by: By) -> Note:
+    """Write a note on a household, for good. Raises ValueError."""
+    note = replace(note, text=note.text.strip(), by=by.who)
+    _check_texts(note)
+    if not note.text:
+        raise ValueError("記録を入力してください / the note is empty")
+    await _known_home(registry, note.household)
+    await registry.enter(_said(by, note.household, note.kind), note)
+    return note
+
+
+async def enter_contact(registry: Registry, contact: Contact, by: By) -> Contact:
+    """Add somebody to call, or (active=False) remove them. Raises ValueError."""
+    contact = replace(contact, name=contact.name.strip(), phone=phone_number(contact.phone), note=contact.note.strip())
+    _check_texts(contact)
+    if not contact.name or not contact.phone:
+        raise ValueError("名前と電話番号を入力してください / a name and a telephone number are needed")
+    if contact.relation not in get_args(Relation):
+        raise ValueError(f"続柄は次のどれかです / one of: {', '.join(get_args(Relation))}")
+    if not 1 <= contact.turn <= 20:
+        raise ValueError("順番は1から20までです / the turn is 1 to 20")
+    await _known_home(registry, contact.household)
+    done = "added" if contact.active else "removed"
+    await registry.enter(_said(by, contact.household, f"contact {contact.relation} {done}"), contact)
+    return contact
+
+
+async def _known_home(registry: Registry, household: str) -> None:
+    if not any(r.household == household for r in await registry.residents()):
+        raise ValueError(f"世帯 {household[:64]} は登録されていません / no such household")
+
+
+def _said(by: By, whose: str, what: str) -> Access:
+    """A line for what needs no reason of its own, or has one."""
+    reason = f"; {by.reason.strip()[:200]}" if by.reason.strip() else ""
+    return Access(who=by.who, whose=whose, what=what + reason, at=by.at, where=by.where)
+
+
 def _check_id(text: str, what: str) -> None:
     if not ID.match(text):
         raise ValueError(f"{what}: 半角の英数字と . _ ~ - だけ、64字まで / letters, digits, . _ ~ - only, at most 64")
@@ -231,7 +292,7 @@ def _difference(before: Any, after: Any) -> str:
     told = []
     for field in fields(after):
         old, new = getattr(before, field.name), getattr(after, field.name)
-        if old != new:
+        if old != new and field.name not in _STAMPS:
             hidden = field.name in _PERSONAL | _SECRET
             told.append(field.name if hidden else f"{field.name} {old}->{new}")
     return "changed: " + (", ".join(told) or "nothing")

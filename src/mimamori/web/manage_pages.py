@@ -57,7 +57,7 @@ def refused(request: Request, error: Exception) -> str:
     return ja if slash and drawing_of(request).lang == "ja" else en
 
 
-async def _do(request: Request, work: Awaitable[object], to: str) -> tuple[Response | None, str]:
+async def do(request: Request, work: Awaitable[object], to: str) -> tuple[Response | None, str]:
     """(where to go on, "") when it is done, (None, why not) when it is refused."""
     try:
         await work
@@ -72,6 +72,17 @@ def read_form(kind: type[BaseModel], said: Mapping[str, str], **more: Any) -> An
         return kind(**{k: v for k, v in said.items() if k in kind.model_fields} | more)
     except ValidationError:
         raise HTTPException(422, "a field of the form is missing; reload the page") from None
+
+
+def with_offset(said: Mapping[str, str], zone: str, *names: str) -> list[str]:
+    """Local times as the browser gives them, with the zone's offset; "" where there is none. Raises HTTPException."""
+    try:
+        return [
+            datetime.fromisoformat(said[n]).replace(tzinfo=ZoneInfo(zone)).isoformat() if said.get(n) else ""
+            for n in names
+        ]
+    except ValueError:
+        raise HTTPException(422, "a time of the form is not understood; reload the page") from None
 
 
 def _found(rows: list[Any], find: str, *names: str) -> list[Any]:
@@ -117,7 +128,7 @@ async def put_resident(request: Request, household: str, caller: Manager) -> Res
     if household == "new" and any(r.household == who for r in await web_of(request).records.residents()):
         answer, wrong = None, say(drawing_of(request).lang, "admin.taken")
     else:
-        answer, wrong = await _do(request, manage.put_resident(request, caller, who, entry), "/admin/residents")
+        answer, wrong = await do(request, manage.put_resident(request, caller, who, entry), "/admin/residents")
     return answer or shown(
         request, "admin-resident", caller, status=422, household=household, wrong=wrong,
         said=said | {"watched": entry.watched},
@@ -160,7 +171,7 @@ async def claim(request: Request, caller: Manager) -> Response:
     """Claim, or replace."""
     said = await form_of(request)
     entry = read_form(manage.DeviceEntry, said)
-    answer, wrong = await _do(request, manage.claim_device(request, caller, entry), "/admin/devices")
+    answer, wrong = await do(request, manage.claim_device(request, caller, entry), "/admin/devices")
     return answer or await _devices(request, caller, status=422, wrong=wrong, said=said)
 
 
@@ -168,9 +179,7 @@ async def claim(request: Request, caller: Manager) -> Response:
 async def retire(request: Request, household: str, device: str, caller: Manager) -> Response:
     """Take one out of use."""
     entry = read_form(manage.Because, await form_of(request))
-    answer, wrong = await _do(
-        request, manage.retire_device(request, caller, household, device, entry), "/admin/devices"
-    )
+    answer, wrong = await do(request, manage.retire_device(request, caller, household, device, entry), "/admin/devices")
     return answer or await _devices(request, caller, status=422, wrong=wrong)
 
 
@@ -199,7 +208,7 @@ async def put_person(request: Request, who: str, caller: Manager) -> Response:
     if who == "new" and await web_of(request).records.staff(person_id):
         answer, wrong = None, say(drawing_of(request).lang, "admin.taken")
     else:
-        answer, wrong = await _do(request, manage.put_staff(request, caller, person_id, entry), "/admin/staff")
+        answer, wrong = await do(request, manage.put_staff(request, caller, person_id, entry), "/admin/staff")
     return answer or shown(
         request, "admin-person", caller, status=422, who=who, wrong=wrong, roles=get_args(Role),
         said=said | {"active": entry.active, "password_hash": ""},
@@ -237,16 +246,9 @@ async def absences(request: Request, caller: Annotated[Caller, _sees("absences")
 async def put_absence(request: Request, caller: Manager) -> Response:
     """Declare one; the browser gives local times without an offset."""
     said = await form_of(request)
-    zone = ZoneInfo(site_of(request).zone.name)
-    try:
-        start, end = (
-            datetime.fromisoformat(said[k]).replace(tzinfo=zone).isoformat() if said.get(k) else ""
-            for k in ("start", "end")
-        )
-    except ValueError:
-        raise HTTPException(422, "a time of the form is not understood; reload the page") from None
+    start, end = with_offset(said, site_of(request).zone.name, "start", "end")
     entry = read_form(manage.AbsenceEntry, said, start=start, end=end or None)
-    answer, wrong = await _do(request, manage.put_absence(request, caller, entry), "/admin/absences")
+    answer, wrong = await do(request, manage.put_absence(request, caller, entry), "/admin/absences")
     return answer or await _absences(request, caller, status=422, wrong=wrong, said=said)
 
 
@@ -254,7 +256,7 @@ async def put_absence(request: Request, caller: Manager) -> Response:
 async def end_absence(request: Request, absence: str, caller: Manager) -> Response:
     """They are back."""
     entry = read_form(manage.Because, await form_of(request))
-    answer, wrong = await _do(request, manage.end_absence(request, caller, absence, entry), "/admin/absences")
+    answer, wrong = await do(request, manage.end_absence(request, caller, absence, entry), "/admin/absences")
     return answer or await _absences(request, caller, status=422, wrong=wrong)
 
 

@@ -160,25 +160,6 @@ async def do(
     return RedirectResponse(f"/alerts/{quote(alert, safe='/')}?done=1", 303)
 
 
-@router.get("/households/{household}")
-async def household(
-    request: Request, household: str, caller: Annotated[Caller, Depends(Gate("watch", "household", "household"))]
-) -> Response:
-    """One household: who, how now, figures, alerts."""
-    web = web_of(request)
-    tile = web.desk.tile(household)
-    resident = next((r for r in await web.records.residents() if r.household == household), None)
-    if tile is None and resident is None:
-        raise HTTPException(404, "no such household")
-    shown = [a for a in queue_order(web.desk.view.alerts) if a.household == household]
-    room = tile.room or tile.code if tile else resident.room or resident.code if resident else household
-    return page(
-        request, "household", caller, here="wall", live="queue", household=household, tile=tile, resident=resident,
-        place=room, cards=await cards(web.desk, web.records, shown),
-        charts=charts_for(request, drawing_of(request).lang, household),
-    )  # fmt: skip
-
-
 @router.get("/outbox")
 async def outbox(request: Request, caller: Annotated[Caller, Depends(Gate("watch", "outbox", "*"))]) -> Response:
     """Every message as sent, newest first."""

@@ -11,9 +11,25 @@ from typing import Protocol
 from mimamori.model.alert import AlertEvent
 from mimamori.model.notice import NoticeState, Reach
 from mimamori.model.readings import Rejected
-from mimamori.store.records import Absence, Access, Device, Resident, Role, Session, Staff, Webhook
+from mimamori.store.records import (
+    Absence,
+    Access,
+    Contact,
+    Device,
+    Entry,
+    Note,
+    Resident,
+    Role,
+    Session,
+    Staff,
+    TakenError,
+    Webhook,
+)
 
-__all__ = ["Absence", "Access", "Device", "Records", "Resident", "Role", "Session", "Staff", "Webhook"]
+__all__ = [
+    "Absence", "Access", "Contact", "Device", "Entry", "Note", "Records", "Resident", "Role", "Session", "Staff",
+    "TakenError", "Webhook",
+]  # fmt: skip
 
 
 class Records(Protocol):
@@ -32,6 +48,8 @@ class Records(Protocol):
     async def log_access(self, access: Access) -> None: ...
 
     async def alert_events(self, *, alert: str) -> Sequence[AlertEvent]: ...
+
+    async def household_events(self, household: str) -> Sequence[AlertEvent]: ...
 
     async def notices(
         self, *, alert: str | None = None, recipient: str | None = None, limit: int = 200
@@ -53,4 +71,8 @@ class Records(Protocol):
 
     async def absences(self) -> Sequence[Absence]: ...
 
-    async def enter(self, access: Access, *records: Staff | Resident | Device | Absence | Webhook) -> None: ...
+    async def notes(self, household: str) -> Sequence[Note]: ...
+
+    async def contacts(self, household: str) -> Sequence[Contact]: ...
+
+    async def enter(self, access: Access, *records: Entry) -> None: ...

@@ -36,6 +36,7 @@ from mimamori.sensors.collector import Collector
 from mimamori.sensors.decode import Decoder
 from mimamori.sensors.profile import topic_filters
 from mimamori.settings import Settings
+from mimamori.sheets import keep_sheets
 from mimamori.site import Site
 from mimamori.store.embedded import EmbeddedReadings
 from mimamori.store.influx import InfluxReadings
@@ -51,6 +52,7 @@ from mimamori.web.sign_in import WebSettings
 
 log = logging.getLogger(__name__)
 HISTORY = 2000
+SHEETS = "handover"
 
 Prepare = Callable[[Ledger, Homes, Engine, Clock], Awaitable[None]]
 
@@ -125,6 +127,7 @@ async def serve(
         beside = {
             "webhooks": loop.send(loop.webhooks, stop),
             "entries": keep_up(loop, ledger, stop, places=places, phones=homes_with_phone, asks=answerable(settings)),
+            "sheets": keep_sheets(settings.data / SHEETS, ledger, site.alerts.roster, clock.now, stop),
             "retention": look_after(
                 readings,
                 clock,
@@ -162,6 +165,7 @@ def _web_server(  # noqa: PLR0917 - the parts that the web meets
             secret=_secret(settings.data / "web-secret"), secure=settings.host not in {"127.0.0.1", "::1"}
         ),
         clock=wall, site=site, more=[telephone.router()] if telephone else [], readings=readings,
+        sheets=settings.data / SHEETS,
     )  # fmt: skip
     config = uvicorn.Config(
         web, host=settings.host, port=settings.port, log_level="warning", lifespan="on", timeout_graceful_shutdown=2

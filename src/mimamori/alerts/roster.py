@@ -15,9 +15,10 @@ from itertools import pairwise
 from typing import Annotated, Literal
 
 import holidays
+import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from mimamori.model.content import Content, ContentError, Text
+from mimamori.model.content import Content, ContentError, Duration, Text
 from mimamori.model.times import DAY, MINUTE, from_datetime, to_datetime, zone_table
 
 _BETWEEN = re.compile(r"(\d{2}):(\d{2})-(\d{2}):(\d{2})")
@@ -58,6 +59,7 @@ class Shift(Content):
 
     title: Text
     between: Between
+    sheet_before: Duration = 90 * MINUTE
 
 
 class Role(Content):
@@ -114,6 +116,18 @@ class Hole:
     begins: int
     ends: int
     people: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One shift on one day. day: on which it begins. begins, ends, sheet: ns UTC; its hand-over sheet is made then."""
+
+    name: str
+    title: Text
+    day: date
+    begins: int
+    ends: int
+    sheet: int
 
 
 @cache
@@ -209,6 +223,20 @@ class Roster:
             else:
                 found.append((left, right, people))
         return found
+
+    def turns(self, begins: int, ends: int) -> list[Turn]:
+        """Every shift that overlaps [begins, ends), in order of its begin."""
+        found = []
+        first, last = (self.zone.local(at) // DAY for at in (begins, ends))
+        for number in range(first - 1, last + 1):
+            for name, shift in self.content.shift.items():
+                local = np.array([number * DAY + edge for edge in shift.between], np.int64)
+                starts, over = self.zone.instants(local).tolist()
+                if starts < ends and begins < over:
+                    day = _EPOCH_DAY + timedelta(days=number)
+                    sheet = max(starts, over - shift.sheet_before)
+                    found.append(Turn(name=name, title=shift.title, day=day, begins=starts, ends=over, sheet=sheet))
+        return sorted(found, key=lambda turn: (turn.begins, turn.ends, turn.name))
 
     def _edges(self, begins: int, ends: int) -> list[int]:
         edges = {begins, ends}

@@ -118,6 +118,18 @@ class Ledger:
             query = query.where(table.c.alert.in_(select(tables.open_alert.c.alert)))
         return await self._ask(lambda connection: [_event(body) for body in connection.execute(query).scalars()])
 
+    async def events_about(self, since: int) -> list[AlertEvent]:
+        """All events, in commit order, of every alert that is not resolved or to which something came since then."""
+        table = tables.alert_event
+        lately, live = select(table.c.alert).where(table.c.at >= since), select(tables.open_alert.c.alert)
+        query = select(table.c.body).where(table.c.alert.in_(lately.union(live))).order_by(table.c.id)
+        return await self._ask(lambda connection: [_event(body) for body in connection.execute(query).scalars()])
+
+    async def notes_between(self, begins: int, ends: int) -> list[Note]:
+        """What the staff wrote about any household in [begins, ends), oldest first."""
+        at = tables.note.c.at
+        return sorted(await self._rows(tables.note, Note, at >= begins, at < ends), key=lambda note: note.at)
+
     async def household_events(self, household: str) -> list[AlertEvent]:
         """All events of a household's alerts, in commit order."""
         alert: ColumnElement[str] = tables.alert_event.c.alert

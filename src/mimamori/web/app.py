@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -30,6 +31,7 @@ from mimamori.web import (
     chart_pages,
     fhir,
     figures,
+    handover_pages,
     household,
     household_pages,
     install,
@@ -60,13 +62,14 @@ _SAFE_HEADERS = {
 
 def create_web(
     desk: Desk, records: Records, *, settings: WebSettings, clock: Callable[[], int], site: Site,
-    more: Sequence[APIRouter] = (), readings: ReadingStore | None = None,
+    more: Sequence[APIRouter] = (), readings: ReadingStore | None = None, sheets: Path | None = None,
 ) -> FastAPI:  # fmt: skip
     """The console and the API as an ASGI application.
 
     clock: ns UTC of the real clock, also where the loop's runs faster: for sessions and the access log. Call
     `desk.close()` before stopping the server, so that its open streams end. more: routers with gates of their own.
-    readings: the history that charts are drawn from; without it there are none.
+    readings: the history that charts are drawn from; without it there are none. sheets: folder of hand-over sheets that
+    the service makes by itself.
     """
 
     @asynccontextmanager
@@ -87,7 +90,13 @@ def create_web(
     )  # fmt: skip
     live = Live(desk)
     app.state.web = Web(
-        desk=desk, records=records, settings=settings, clock=clock, door=Door(records, settings), readings=readings
+        desk=desk,
+        records=records,
+        settings=settings,
+        clock=clock,
+        door=Door(records, settings),
+        readings=readings,
+        sheets=sheets,
     )
     app.state.live, app.state.drawings = live, drawings()
     live.offer("json", _as_json)
@@ -106,6 +115,7 @@ def create_web(
     app.include_router(webhooks.router)
     app.include_router(webhooks.pages)
     app.include_router(chart_pages.router)
+    app.include_router(handover_pages.router)
     app.include_router(household.router)
     app.include_router(household_pages.router)
     app.include_router(pages.router)
@@ -225,7 +235,7 @@ class SafeHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in _SAFE_HEADERS.items():
-                    headers[name] = value
+                    headers.setdefault(name, value)  # a page may be stricter
                 keep = "no-cache" if scope["path"].startswith("/static/") else "no-store"
                 headers["cache-control"] = keep
             await send(message)

@@ -194,6 +194,20 @@ def nights(width: int, rows: Sequence[Row], usual: Sequence[Row], words: Mapping
     return _whole(layers, width=width, height=20 * max(1, len(names)))
 
 
+def timeline(frame: Frame, rows: Sequence[Row], marks: Sequence[Row], names: Sequence[str]) -> Spec:
+    """Alerts of a shift, a line each. rows: {name, t, t2, colour, tip}. marks: {name, t, tip}: who was called."""
+    y = {"field": "name", "type": "nominal", "sort": list(names), "scale": {"domain": list(names)},
+         "axis": {"title": None, "ticks": False, "grid": True, "labelLimit": 230}}  # fmt: skip
+    tip = [{"field": "name", "title": " "}, {"field": "tip", "title": "  "}]
+    layers = [
+        _layer(rows, {"type": "bar", "height": 12, "stroke": INK, "strokeWidth": 0.6}, y=y, x2={"field": "t2"},
+               color={"field": "colour", "type": "nominal", "scale": None}, tooltip=tip),
+        _layer(marks, {"type": "point", "shape": "triangle-down", "filled": True, "size": 45, "color": INK,
+                       "yOffset": -9}, y=y, tooltip=tip),
+    ]  # fmt: skip
+    return _timed(frame, layers, height=24 * max(1, len(names)), words="")
+
+
 def _time_tip(title: str) -> Spec:
     return {"field": "t", "type": "temporal", "timeUnit": "utcmonthdatehoursminutes", "title": title}
 

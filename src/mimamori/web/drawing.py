@@ -79,6 +79,11 @@ def gathered(rows: Iterable[tuple[str, NoticeState]]) -> list[tuple[str, NoticeS
     return list(found.values())
 
 
+def gathered_calls(states: Iterable[NoticeState]) -> list[tuple[str, NoticeState, int]]:
+    """As `gathered`, by recipient."""
+    return gathered((s.notice.recipient, s) for s in states)
+
+
 def percent(share: float) -> str:
     """99.2%; rounded down, so that only what is whole reads 100%."""
     tenths = math.floor(share * 1000 + 1e-9)
@@ -131,13 +136,14 @@ class Drawing:
         )  # fmt: skip
         env.globals |= {
             "lang": lang, "NEVER": NEVER, "nan": math.isnan, "number": number, "density": density,
-            "gathered": gathered, "percent": percent, "spoken": spoken,
+            "gathered": gathered, "gathered_calls": gathered_calls, "percent": percent, "spoken": spoken,
             "t": lambda key, **values: say(lang, key, **values),
             "word": lambda part, name: say_or(lang, part, name),
             "own": lambda thing, name: getattr(thing, f"{name}_{lang}"),
             "span": lambda length: span(lang, length),
             "ago": lambda at, now: ago(lang, at, now),
             "clock": lambda at, view: clock(lang, at, view.zone, view.now),
+            "moment": lambda at, zone, now: clock(lang, at, zone, now),
             "day": lambda day: day_words(lang, day), "holiday": lambda day: day.weekday() >= 5 or is_holiday(day),
             "figures": lambda tile, view: figures(tile, lang, view.now),
             "ms": lambda at: "" if at == NEVER else at // 1_000_000,

@@ -9,6 +9,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from fastapi import Request
@@ -47,7 +48,7 @@ class Refused(Exception):  # noqa: N818 - an answer, not a fault
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Web:
-    """What every route needs, kept on the application's state."""
+    """What every route needs, kept on the application's state. sheets: folder of kept hand-over sheets."""
 
     desk: Desk
     records: Records
@@ -55,6 +56,7 @@ class Web:
     clock: Callable[[], int]
     door: Door
     readings: ReadingStore | None = None
+    sheets: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,5 +16,9 @@ takeKeys();
 keepFilter();
 keepFresh();
 keepCharts();
+for (const button of document.querySelectorAll("[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => window.print());
+}
 follow();
 navigator.serviceWorker?.register("/worker.js"); // only over HTTPS and on this machine, as browsers have it

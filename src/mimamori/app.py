@@ -54,21 +54,24 @@ log = logging.getLogger(__name__)
 HISTORY = 2000
 SHEETS = "handover"
 
-Prepare = Callable[[Ledger, Homes, Engine, Clock], Awaitable[None]]
+Enter = Callable[[Ledger, Homes], Awaitable[None]]
+Prepare = Callable[[Ledger, Homes, Engine, Clock, ReadingStore], Awaitable[None]]
 
 
-async def serve(
+async def serve(  # noqa: PLR0915 - straight on, see above
     site: Site,
     settings: Settings,
     *,
     clock: Clock,
     stop: asyncio.Event,
+    enter: Enter | None = None,
     prepare: Prepare | None = None,
     with_loop: Callable[[Loop], Awaitable[None]] | None = None,
 ) -> None:
     """Run the service until `stop` is set.
 
-    prepare: called before the loop begins (the demo teaches the engine there). with_loop: a task beside the loop, ended
+    enter: called before the console listens, so that nobody is refused who will be known in a moment. prepare: called
+    before the loop begins (the demo teaches the engine there). with_loop: a task beside the loop, ended
     with it. Raises OSError when a port or the data folder cannot be had.
     """
     settings.data.mkdir(parents=True, exist_ok=True)
@@ -81,6 +84,8 @@ async def serve(
             take_rows(homes, saved)  # before all others: whoever was registered since comes behind them
         for device in await ledger.devices():
             homes.add_device(device.household, device.device, device.profile)
+        if enter is not None:
+            await enter(ledger, homes)
         readings = await _open_readings(settings, homes, site)
         stack.push_async_callback(readings.close)
         desk = Desk(ledger)
@@ -96,7 +101,7 @@ async def serve(
         now = clock.now()
         restored = mark is not None and bool(saved) and await _restore(engine, saved, mark.at, readings, now)
         if prepare is not None:
-            await prepare(ledger, homes, engine, clock)
+            await prepare(ledger, homes, engine, clock, readings)
             now = clock.now()
         residents = {r.household: r for r in await ledger.residents()}
         places |= place(homes, residents.values())

@@ -35,6 +35,7 @@ from mimamori.simulator.plan import demo_events
 from mimamori.simulator.publish import publish
 from mimamori.site import Site
 from mimamori.store.ledger import Ledger
+from mimamori.store.readings import ReadingStore
 from mimamori.store.records import Device, Resident, Role, Staff
 from mimamori.stream.clock import Clock, wall
 
@@ -119,9 +120,8 @@ async def _demo(site: Site, options: DemoOptions, folder: Path) -> None:
             public_url=f"http://127.0.0.1:{options.port}",
         )  # fmt: skip
 
-        async def prepare(ledger: Ledger, registry: Homes, engine: Engine, world: Clock) -> None:
-            await _register(ledger, registry, homes)
-            await asyncio.to_thread(_learn, engine, past, world.now(), options.seed, stop)
+        async def prepare(_: Ledger, __: Homes, engine: Engine, world: Clock, readings: ReadingStore) -> None:
+            await _learn(engine, readings, past, world.now(), options.seed, stop)
             world.restart(wall() // SECOND * SECOND)
             engine.resume(world.now())
 
@@ -131,7 +131,10 @@ async def _demo(site: Site, options: DemoOptions, folder: Path) -> None:
                     tasks.create_task(write_status(options.json_status, loop), name="status")
                 tasks.create_task(_publish(broker.url, homes, clock, options), name="devices")
 
-        await serve(site, settings, clock=clock, stop=stop, prepare=prepare, with_loop=beside)
+        await serve(
+            site, settings, clock=clock, stop=stop, prepare=prepare, with_loop=beside,
+            enter=lambda ledger, registry: _register(ledger, registry, homes),
+        )  # fmt: skip
 
 
 async def _register(ledger: Ledger, registry: Homes, homes: tuple[SimulatedHome, ...]) -> None:
@@ -148,14 +151,18 @@ async def _register(ledger: Ledger, registry: Homes, homes: tuple[SimulatedHome,
             registry.add_device(home.id, device.id, device.profile)
 
 
-def _learn(engine: Engine, homes: tuple[SimulatedHome, ...], until: int, seed: int, stop: asyncio.Event) -> None:
-    """Teach the engine two weeks of ordinary life: the same engine, simply before the show."""
+async def _learn(  # noqa: PLR0917
+    engine: Engine, readings: ReadingStore, homes: tuple[SimulatedHome, ...], until: int, seed: int, stop: asyncio.Event
+) -> None:
+    """Teach the engine two weeks of ordinary life: the same engine and store, simply before the show."""
     with progress("learning habits", LEARNED_DAYS, "day") as bar:
         for batch in simulate(homes, start=until - LEARNED_DAYS * DAY, end=until, seed=seed, step=DAY):
             if stop.is_set():
                 return
             if len(batch):
-                engine.step(batch, int(batch.got[-1]))
+                await asyncio.to_thread(engine.step, batch, int(batch.got[-1]))
+                if len(homes) <= MANY:  # a store of many more would keep the show waiting
+                    await readings.append(batch)
             bar.update(1)
 
 

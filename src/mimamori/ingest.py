@@ -154,7 +154,7 @@ async def _whole(site: Site, load: Load, folder: Path, broker: Mosquitto) -> Ing
     settings = Settings(data=folder, broker=broker.url, port=free_port(), influx_url=load.influx_url)
     stop, clock, found = asyncio.Event(), Clock(), list[Ingest]()
 
-    async def prepare(_ledger: Ledger, homes: Homes, _engine: Engine, _clock: Clock) -> None:
+    async def prepare(_ledger: Ledger, homes: Homes, _engine: Engine, _clock: Clock, _: object) -> None:
         _register(homes, load)
 
     async def with_loop(loop: Loop) -> None:

@@ -188,7 +188,7 @@ def service(tmp_path: Path, site: Site, broker: Broker, api_at: Callable[..., Ap
 
     @asynccontextmanager
     async def started(*, start: int = START, phone: str = "", port: int = 0, **more: Any) -> AsyncIterator[Service]:
-        async def prepare(ledger: Ledger, homes: Homes, engine: Engine, clock: Clock) -> None:
+        async def prepare(ledger: Ledger, homes: Homes, engine: Engine, clock: Clock, _: object) -> None:
             await registered(ledger, homes, phone)
             known.set()
 

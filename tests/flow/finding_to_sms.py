@@ -48,7 +48,7 @@ class World:
         self.ill, self.apart, self.since = ill, apart, [NEVER] * households
         self.up = asyncio.Event()
 
-    async def prepare(self, ledger: Ledger, homes: Homes, engine: Engine, clock: Clock) -> None:
+    async def prepare(self, ledger: Ledger, homes: Homes, engine: Engine, clock: Clock, _: object) -> None:
         for i in range(1, 7):
             await ledger.put_staff(Staff(id=f"N-{i:02d}", name="", role="nurse", phone=f"+8190000000{i:02d}"))
         for i, name in enumerate(self.names):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.server
 ALERT = "H001/inactivity/20261122T213605Z"
 PAGES = (
     "/", "/alerts", f"/alerts/{ALERT}", "/households/H001", "/households/H001/history",
+    "/households/H001/letter", "/handover/2026-11-23/night",
     "/outbox", "/health", "/admin/residents",
     "/admin/residents/new", "/admin/residents/H001", "/admin/devices", "/admin/staff", "/admin/staff/N-01",
     "/admin/roster", "/admin/absences", "/admin/texts", "/admin/webhooks", "/offline", "/no-such-page",
@@ -87,6 +89,24 @@ async def test_every_page_is_accessible_and_fits_360_px(
     found += await broken(page, "contacts")
     assert found == [], "\n".join(map(str, found))
     assert wide == []
+
+
+async def test_sheet_and_letter_are_printed_on_one_a4_page_without_the_console_around_them(
+    ward: Any, page: Page, opened_event: Any, notice_for: Any
+) -> None:
+    await ward.tell(opened_event("H001"), notice_for(ALERT))
+    await ward.furnish("H001")
+    for path in ("/handover/2026-11-23/night", "/households/H001/letter"):
+        await page.goto(ward.url + path)
+        paper = await page.pdf(prefer_css_page_size=True)
+        (size,) = set(re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", paper))
+        assert [round(float(side) / 72 * 25.4) for side in size] == [210, 297], path
+        assert len(re.findall(rb"/Type /Page\b(?!s)", paper)) == 1, path
+        await page.emulate_media(media="print")
+        for part in (".head", ".foot", ".tabs", ".page-acts"):
+            for each in await page.locator(part).all():
+                await expect(each).to_be_hidden()
+        await page.emulate_media(media="null")
 
 
 async def test_it_installs_and_without_a_connection_says_so_and_shows_nothing_old(ward: Any, page: Page) -> None:

@@ -5,14 +5,16 @@ May import household, manage, manage_pages, pages and what they import. Plain fo
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Depends, HTTPException, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from mimamori.model.times import DAY, NEVER
 from mimamori.web import household as known
+from mimamori.web import letter as letters
 from mimamori.web import manage
 from mimamori.web.desk import queue_order
 from mimamori.web.drawing import cards, names_of
@@ -20,12 +22,14 @@ from mimamori.web.entries import AbsenceKind, Relation
 from mimamori.web.guard import Caller, Gate, web_of
 from mimamori.web.manage_pages import do, form_of, read_form, refused, with_offset
 from mimamori.web.pages import drawing_of, page
+from mimamori.web.past import Past
 from mimamori.web.plans import charts_for
 from mimamori.web.records import Contact
 from mimamori.web.words import say
 
 router = APIRouter(prefix="/households/{household}", include_in_schema=False, default_response_class=HTMLResponse)
 WHY = ("contact.alert", "contact.check", "contact.visit")  # reasons that need no typing, in the middle of a night
+MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
 NOTES = 10  # on the page; the older ones behind a link
 Actor = Annotated[Caller, Depends(Gate("act", "entry"))]
 
@@ -85,6 +89,46 @@ async def history(
         request, "history", caller, here="wall", alerts=found, count=count, skip=max(0, skip), step=known.PAGE,
         names=names, **place,
     )  # fmt: skip
+
+
+async def _letter(
+    request: Request, caller: Caller, household: str, month: str, *, status: int = 200, **more: Any
+) -> Response:
+    web, lang = web_of(request), drawing_of(request).lang
+    place = await _place(request, household)
+    now, zone = manage.moment(web), manage.site_of(request).zone
+    months = [letters.month_of(now, zone.name, back) for back in range(letters.MONTHS)]
+    chosen = next((m for m in months if f"{m:%Y-%m}" == month), None if month else months[0])
+    if chosen is None:
+        raise HTTPException(404, "no such month in the last year")
+    past = Past(readings=web.readings, household=household, zone=zone, until=now) if web.readings else None
+    letter = await letters.letter_of(web.records, household, chosen, past=past, zone=zone.name, lang=lang, now=now)
+    values = {"letter": letter, "months": months, "wrong": "", "told": ""}
+    if "done" in request.query_params:
+        values["told"] = say(lang, "act.done")
+    return page(request, "letter", caller, status=status, here="wall", **(place | values | more))
+
+
+@router.get("/letter")
+async def letter(
+    request: Request, household: str, caller: Annotated[Caller, Depends(Gate("watch", "letter", "household"))],
+    month: str = "",
+) -> Response:  # fmt: skip
+    """The family's letter of one month, to print."""
+    return await _letter(request, caller, household, month)
+
+
+@router.post("/letter")
+async def letter_words(request: Request, household: str, caller: Actor, month: str = "") -> Response:
+    """A few words of one's own for the letter."""
+    said = await form_of(request)
+    if not MONTH.fullmatch(month):
+        raise HTTPException(422, "write the month as 2026-11")
+    work = known.add_note(request, caller, household, said.get("text", ""), f"letter {month}")
+    answer, wrong = await do(request, work, f"/households/{household}/letter")
+    if answer is not None:
+        return RedirectResponse(f"/households/{household}/letter?month={month}&done=1", 303)
+    return await _letter(request, caller, household, month, status=422, wrong=wrong)
 
 
 @router.post("/notes")

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ USUAL_DAYS, LEAST_DAYS = 14, 3
 IN_BED = 0.5  # share of a step
 SETTLED, LEFT = 30 * MINUTE, 10 * MINUTE  # shorter stays in bed do not begin a night, shorter gaps do not break it
 APART = 2 * HOUR
+AWAY, NEAR = 30 * MINUTE, 15 * MINUTE  # an outing at least; the door so near to its ends
 EVENING, NOON = 18 * HOUR, 12 * HOUR
 
 
@@ -81,6 +83,16 @@ class Past:
         told = await self.steps(metric, back, step)
         return joined(told.start[told.high > 0], (told.mean * told.count)[told.high > 0], step)
 
+    async def outings(self, back: int) -> list[tuple[int, int]] | None:
+        """(from, to) in ns UTC of the last `back` ns; None where no door sensor spoke. See `outings_of`."""
+        step = 5 * MINUTE
+        doors = await self.steps("door_open", back, step)
+        if not len(doors):
+            return None
+        inside = [await self.steps(metric, back, step) for metric in ("motion", "button", "in_bed")]
+        signs = np.unique(np.concatenate([told.start[told.high >= IN_BED] for told in inside]))
+        return outings_of(doors.start[doors.high > 0].tolist(), signs.tolist(), step)
+
     async def nights(self, days: int) -> list[Night]:
         """The nights of the last `days` days, from the oldest; a night without a stay of half an hour is left out."""
         step = 5 * MINUTE
@@ -117,6 +129,20 @@ def usual_of(told: Rollup, zone: Zone, begin: int, end: int) -> list[dict[str, A
             row = {"low": round(float(low), 2), "mid": round(float(mid), 2), "high": round(float(high), 2)}
             rows.append({"t": (slot * SLOT + SLOT // 2) // MS} | row)
     return rows
+
+
+def outings_of(doors: Sequence[int], signs: Sequence[int], step: int) -> list[tuple[int, int]]:
+    """Half an hour or more without a sign inside, with the door at its beginning and at its end.
+
+    doors, signs: begins of steps (ns) with an opening, and with movement, bed or button; both ascending.
+    """
+    found: list[tuple[int, int]] = []
+    for left, back in pairwise(signs):
+        leaving = [d for d in doors if left - step <= d <= left + NEAR]
+        coming = [d for d in doors if back - NEAR <= d <= back + step]
+        if back - left >= AWAY and leaving and coming and coming[-1] - leaving[0] >= AWAY - 2 * step:
+            found.append((leaving[0], coming[-1]))
+    return found
 
 
 def joined(starts: NDArray[np.int64], counts: NDArray[np.float64], step: int) -> list[tuple[int, int, float]]:

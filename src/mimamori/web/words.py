@@ -20,6 +20,9 @@ LANGS: tuple[Lang, ...] = ("ja", "en")
 _DAYS = ("月火水木金土日", ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"))
 
 
+_PARTS = ((4, "夜中の"), (11, "朝"), (12, "昼前の"), (16, "昼の"), (19, "夕方"), (24, "夜"))
+
+
 @cache
 def catalogue() -> Mapping[str, Mapping[str, str]]:
     """Every text by dotted key: {"wall.title": {"ja": ..., "en": ...}}."""
@@ -70,6 +73,16 @@ def day_words(lang: Lang, day: date) -> str:
     """A day with its weekday: 11/23(月), Mon 23 Nov."""
     weekday = _DAYS[LANGS.index(lang)][day.weekday()]
     return f"{day.month}/{day.day}({weekday})" if lang == "ja" else f"{weekday} {day:%d %b}"
+
+
+def about(lang: Lang, minutes: float) -> str:
+    """A time of day as people say it, to the half hour: 夜10時ごろ, about 10 pm. minutes: since midnight, any day."""
+    half = round(minutes / 30) % 48
+    hour = half // 2
+    if lang == "en":
+        return f"about {hour % 12 or 12}{':30' if half % 2 else ''} {'am' if hour < 12 else 'pm'}"
+    part = next(word for end, word in _PARTS if hour < end)
+    return f"{part}{hour % 12 or (12 if hour else 0)}時{'半' if half % 2 else ''}ごろ"
 
 
 def number(value: float | str) -> str:

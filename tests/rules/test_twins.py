@@ -223,8 +223,10 @@ class AwayTwin:
             if not self.level:
                 self.learn(max((self.taken - self.left) / MINUTE, 0.5))
             self.left = None
-        if self.left is not None and self.sign is not None and self.sign - self.left >= self.spec.shortest_limit:
-            self.risen()  # up and about
+        if self.left is not None and self.sign is not None:
+            part = away_module.STAYS_UP if self.rises(away_module.Z99) else 1.0
+            if self.sign - self.left >= self.spec.shortest_limit * part:
+                self.risen()  # up and about
         self.before = self.now
         away = 0 if self.left is None else at - self.left
         quiet = 0 if self.left is None else at - max(self.left, self.left if self.sign is None else self.sign)
@@ -265,8 +267,10 @@ class AwayTwin:
         return (6 * HOUR - (self.left - MIDNIGHT)) % (24 * HOUR) / MINUTE
 
     def patience(self) -> float:
-        earliest = self.rise + away_module.Z95 * sqrt(self.rise_variance)
-        return away_module.RISING if self.left is not None and self.before_end() <= earliest else 1.0
+        return away_module.RISING if self.left is not None and self.rises(away_module.Z95) else 1.0
+
+    def rises(self, z: float) -> bool:
+        return self.before_end() <= self.rise + z * sqrt(self.rise_variance)
 
     def risen(self) -> None:
         if self.before_end() <= 4 * 60:

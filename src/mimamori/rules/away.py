@@ -29,6 +29,7 @@ PRIOR_COUNT, PRIOR_SPREAD = 5.0, 0.7
 RATE = 0.05  # weight of a new absence once the first ones are in
 Z95, RISE_SPREAD = 1.645, 30.0  # 95th percentile; minutes: prior spread of the time of rising, whose mean is the end
 RISE_RATE = 0.1  # weight of a new morning
+STAYS_UP = 0.5  # of `shortest_limit`: moving about so long after leaving the bed is rising, from the 1st percentile on
 RISING = 2.0  # times as patient from the own 5th percentile of that time on
 FURTHEST = 3.0  # standard deviations that one morning can count for
 OWN = ("shortest_limit", "longest_limit", "no_sign_for")  # may be a household's own; the first of Limits
@@ -121,9 +122,12 @@ def _follow(h: int, m: Moment, bed: float, s: Everything) -> None:
         if s.kept.level[h] == 0:
             _learn(h, s)
         left[h] = NEVER
-    # Moving about long after leaving the bed is being up, not lying on the way back from the toilet.
-    if left[h] != NEVER and sign != NEVER and sign - left[h] >= s.limits.shortest[s.home.own[h]]:
-        _learn_rise(h, m, s)
+    # Moving about long after leaving the bed is being up, not lying on the way back from the toilet. Who does so about
+    # the own time of rising, and then sits still, has sat down to breakfast: the rules of the day watch on.
+    if left[h] != NEVER and sign != NEVER:
+        part = STAYS_UP if _rises(h, left[h], Z99, m, s) else 1.0
+        if sign - left[h] >= part * s.limits.shortest[s.home.own[h]]:
+            _learn_rise(h, m, s)
 
 
 @inlined
@@ -147,8 +151,15 @@ def _before_end(left: int, m: Moment, s: Everything) -> float:
 
 @inlined
 def _patience(h: int, left: int, m: Moment, s: Everything) -> float:
-    earliest = s.kept.rise[h] + Z95 * math.sqrt(s.kept.rise_spread[h])
-    return RISING if _before_end(left, m, s) <= earliest else 1.0
+    return RISING if _rises(h, left, Z95, m, s) else 1.0
+
+
+@inlined
+def _rises(h: int, left: int, z: float, m: Moment, s: Everything) -> bool:
+    """Whether the bed was left no earlier than so many standard deviations before the own time of rising."""
+    earliest = s.kept.rise[h] + z * math.sqrt(s.kept.rise_spread[h])
+    rises: bool = _before_end(left, m, s) <= earliest
+    return rises
 
 
 @inlined

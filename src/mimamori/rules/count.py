@@ -2,6 +2,7 @@
 
 May import model and rules. A minute counts when somebody gave a sign of life and did not lie in bed. The household's
 own limit comes from the busiest window of each of its nights; quiet ends an alert only while a sensor still talks.
+Whose nights went over the limit before is told of only when it goes on for longer, or when nobody came in again.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from mimamori.model.findings import FindingBatch, Level, no_findings
 from mimamori.model.times import MINUTE, NEVER
 from mimamori.rules.changes import CLEAR, FIRING, LEVELS, PENDING, UNKNOWN, findings_of, rows_of
 from mimamori.rules.columns import Column
+from mimamori.rules.fold import SETTLES
 from mimamori.rules.kernel import Rows, bits_of, compiled, inlined, lean, number, pattern
 from mimamori.rules.latest import BED, MOTION, Shared
 from mimamori.rules.own import Own
@@ -26,6 +28,9 @@ FACTS = ("count", "limit", "usual", "window_minutes", "door", "own")
 ABOVE = 3.0  # standard deviations of the own nights' busiest windows
 PRIOR_COUNT, PRIOR_SPREAD = 3.0, 3.0  # nights, and minutes, before own nights are known
 RATE = 0.08  # weight of a new night once the first ones are in
+LONGEST = 60  # minutes over the limit that are waited for at most
+MARGIN, FADES = 1.25, 0.98  # times the longest own run over it; how much of that stays with each later night
+GONE = 5 * MINUTE  # through the door, and nobody seen inside for so long
 HIGH = int(Level.HIGH)
 SPAN = 65_536  # minutes, 45 days: a window that old was emptied long before
 
@@ -41,7 +46,7 @@ class Home(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """The rule's columns, whole; usual and spread as half-precision patterns."""
+    """The rule's columns, whole; usual, spread and over as half-precision patterns."""
 
     minutes: NDArray[np.uint64]
     looked: NDArray[np.uint16]
@@ -50,6 +55,9 @@ class Kept(NamedTuple):
     usual: NDArray[np.uint16]
     spread: NDArray[np.uint16]
     nights: NDArray[np.uint8]
+    run: NDArray[np.uint8]
+    longest: NDArray[np.uint8]
+    over: NDArray[np.uint16]
     verdict: NDArray[np.int8]
     level: NDArray[np.int8]
 
@@ -99,12 +107,14 @@ def _judge(m: Moment, s: Everything, found: Rows) -> int:
                 _end_night(h, s)
         else:
             looks = minutes[h] != 0 or (fresh and verdicts[h] != (CLEAR if seen else UNKNOWN))
-            minutes[h] = 0
+            if minutes[h] != 0:
+                s.kept.run[h] = minutes[h] = 0
         if not looks:
             continue
         count, limit, level = _many(minutes[h]), _limit(h, s), 0
         # A window that grows quiet ends an alert only while something in the home still talks.
-        firing = seen and (count >= limit or (levels[h] > 0 and not m.talks[h]))
+        waited = levels[h] > 0 or s.kept.run[h] >= _wait(h, s) or _gone(h, m.at, s)
+        firing = seen and ((count >= limit and waited) or (levels[h] > 0 and not m.talks[h]))
         if firing:
             level = HIGH if _door(h, m.at, s) else max(levels[h], s.limits.priority)
         verdict = FIRING if firing else PENDING if count >= limit * s.limits.pending_at else CLEAR
@@ -133,7 +143,10 @@ def _take(h: int, at: int, fresh: bool, s: Everything) -> None:
         kept.settled[h] = True
     kept.minutes[h] = minutes
     kept.looked[h] = now % SPAN
-    kept.peak[h] = max(kept.peak[h], _many(minutes))
+    count = _many(minutes)
+    kept.peak[h] = max(kept.peak[h], count)
+    kept.run[h] = min(kept.run[h], 254) + 1 if count >= _limit(h, s) else 0
+    kept.longest[h] = max(kept.longest[h], kept.run[h])
 
 
 @inlined
@@ -146,9 +159,10 @@ def _end_night(h: int, s: Everything) -> None:
         off = min(kept.peak[h], _limit(h, s)) - s.limits.prior - mean
         kept.usual[h] = pattern(mean + rate * off)
         kept.spread[h] = pattern((1 - rate) * (spread + rate * off**2))
+        kept.over[h] = pattern(max(np.float64(kept.longest[h]), FADES * np.float64(number(kept.over[h]))))
         kept.nights[h] += kept.nights[h] < 255
     kept.settled[h] = False
-    kept.peak[h] = 0
+    kept.peak[h] = kept.longest[h] = 0
 
 
 @inlined
@@ -160,6 +174,20 @@ def _limit(h: int, s: Everything) -> float:
         max(s.limits.prior + usual + ABOVE * math.sqrt(spread), s.limits.lowest[own]), s.limits.highest[own]
     )
     return limit
+
+
+@inlined
+def _wait(h: int, s: Everything) -> float:
+    """Minutes on end over the limit that the own nights explain: none, unless there were such nights."""
+    return min(MARGIN * np.float64(number(s.kept.over[h])), np.float64(LONGEST))
+
+
+@inlined
+def _gone(h: int, at: int, s: Everything) -> bool:
+    """Out by the door a while ago, and nobody was seen inside again: no habit explains that at night."""
+    door, sign = s.home.last_door[h], s.home.last_sign[h]
+    gone: bool = door != NEVER and GONE <= at - door < s.limits.window * MINUTE and sign <= door + SETTLES
+    return gone
 
 
 @inlined
@@ -240,6 +268,9 @@ class CountDetector:
             Column("usual", "f2", 0, "minutes, mean of the nights' peaks, departure from the prior"),
             Column("spread", "f2", PRIOR_SPREAD**2, "their variance"),
             Column("nights", "u1", 0, "learned from, at most 255"),
+            Column("run", "u1", 0, "minutes on end over the limit, at most 255"),
+            Column("longest", "u1", 0, "the most of them in this night"),
+            Column("over", "f2", 0, "minutes, the longest of all nights, faded"),
             Column("verdict", "i1", 3, "Verdict"),
             Column("level", "i1", 0, "Level"),
         ]

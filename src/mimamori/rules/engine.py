@@ -25,6 +25,7 @@ from mimamori.rules.backing import Gate
 from mimamori.rules.band import BandDetector
 from mimamori.rules.climate import ClimateDetector
 from mimamori.rules.columns import Columns
+from mimamori.rules.cooling import CoolingDetector
 from mimamori.rules.count import CountDetector
 from mimamori.rules.cut_off import CutOffDetector
 from mimamori.rules.drift import DriftDetector
@@ -42,6 +43,7 @@ from mimamori.rules.spec import (
     Away,
     Band,
     Climate,
+    Cooling,
     Count,
     CutOff,
     Drift,
@@ -50,8 +52,10 @@ from mimamori.rules.spec import (
     Rise,
     Rule,
     Silent,
+    Stay,
     Usual,
 )
+from mimamori.rules.stay import StayDetector
 from mimamori.rules.tune import Settings, own_keys, with_settings
 from mimamori.rules.usual import UsualDetector
 
@@ -317,12 +321,13 @@ def _turn(detector: Detector) -> int:
 Kind = (
     type[EvidenceDetector] | type[BandDetector] | type[AwayDetector] | type[AbsentDetector] | type[RiseDetector]
     | type[ClimateDetector] | type[CountDetector] | type[CutOffDetector] | type[DriftDetector] | type[SilentDetector]
-    | type[OutageDetector] | type[UsualDetector]
+    | type[OutageDetector] | type[UsualDetector] | type[StayDetector] | type[CoolingDetector]
 )  # fmt: skip
 _KINDS: Mapping[type, Kind] = {
     Evidence: EvidenceDetector, Band: BandDetector, Away: AwayDetector, Absent: AbsentDetector, Rise: RiseDetector,
     Climate: ClimateDetector, Count: CountDetector, CutOff: CutOffDetector, Drift: DriftDetector,
-    Outage: OutageDetector, Silent: SilentDetector, Usual: UsualDetector,
+    Outage: OutageDetector, Silent: SilentDetector, Stay: StayDetector, Usual: UsualDetector,
+    Cooling: CoolingDetector,
 }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from mimamori.rules.spec import (
     Away,
     Band,
     Climate,
+    Cooling,
     Count,
     CutOff,
     Drift,
@@ -25,10 +26,13 @@ from mimamori.rules.spec import (
     Rise,
     Rule,
     Silent,
+    Stay,
     Usual,
 )  # fmt: skip
 
 FEW_EXPECTED = 0.5  # signs of life; fewer, and only the level of power was there to judge by
+SOON_COLD = 12.0  # hours; farther ahead nobody can tell
+FACTS_OF_A_STAY = ("day_hours", "usual_day_hours", "all_hours", "usual_all_hours")
 Explain = Callable[[Mapping[str, float], int, int], tuple[str, str]]
 SIGN_WORDS = {
     "motion": ("人感", "motion"), "bed": ("ベッド", "bed"), "door": ("玄関", "door"),
@@ -65,9 +69,8 @@ def _explain(rule: Rule, zone: Zone, metrics: Metrics) -> Explain:
         return lambda facts, _since, _at: _drift(facts, figure, hours)
     if isinstance(condition, Outage):
         return lambda facts, since, at: _outage(facts, _clock(zone, since, at), everybody=condition.of == "everybody")
-    tell = {Away: _away, Absent: _absent, Rise: _rise, Count: _count, Silent: _silent, CutOff: _cut_off}[
-        type(condition)
-    ]
+    tell = {Away: _away, Absent: _absent, Rise: _rise, Count: _count, Silent: _silent, Stay: _stay,
+            Cooling: _cooling, CutOff: _cut_off}[type(condition)]  # fmt: skip
     return lambda facts, since, at: tell(facts, _clock(zone, since, at))
 
 
@@ -199,6 +202,43 @@ def _rise(facts: Mapping[str, float], _: tuple[str, str]) -> tuple[str, str]:
 def _time_of_day(minutes: float) -> str:
     hour, minute = divmod(round(minutes), 60)
     return f"{hour:02d}:{minute:02d}"
+
+
+def _stay(facts: Mapping[str, float], _: tuple[str, str]) -> tuple[str, str]:
+    day, usual_day, in_all, usual_all = (_span(facts[f]) for f in FACTS_OF_A_STAY)
+    sentence_ja = (
+        f"ふだんより長く床についています。この24時間で{in_all[0]}（ふだん{usual_all[0]}）、"
+        f"日中は{day[0]}（ふだん{usual_day[0]}）でした。"
+    )
+    sentence_en = (
+        f"In bed for longer than usual: {in_all[1]} of the last 24 h (usually {usual_all[1]}), by day {day[1]} "
+        f"(usually {usual_day[1]})."
+    )
+    return sentence_ja, sentence_en
+
+
+def _cooling(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, str]:
+    now, usual, limit, hours = (facts[f] for f in ("temperature", "usual", "limit", "hours_to_10"))
+    what = ("起きている時間のふだんの室温", "usual while somebody is up") if facts["while_up"] > 0 else (
+        "ふだんの一日の最低室温", "usually the coldest of a day")  # fmt: skip
+    power = ("", "")
+    if facts["usual_watts"] > 0:
+        watts, as_usual = facts["watts"], facts["usual_watts"]
+        power = (
+            f"電力は{watts:.0f} W（ふだん{as_usual:.0f} W）。",
+            f" Power {watts:.0f} W (usually {as_usual:.0f} W).",
+        )
+    soon = (f"このまま下がると約{hours:.0f}時間で10℃になります。", f" At this rate 10 °C in about {hours:.0f} h.")
+    soon = soon if 0 < hours <= SOON_COLD else ("", "")
+    sentence_ja = (
+        f"{since[0]}から、室温がふだんより低いままです。いま{now:.1f}℃、{what[0]}は{usual:.1f}℃（目安{limit:.1f}℃）。"
+        f"{power[0]}{soon[0]}"
+    )
+    sentence_en = (
+        f"Since {since[1]} the room has been colder than usual: now {now:.1f} °C, {what[1]} {usual:.1f} °C "
+        f"(limit {limit:.1f} °C).{power[1]}{soon[1]}"
+    )
+    return sentence_ja, sentence_en
 
 
 def _climate(facts: Mapping[str, float], since: tuple[str, str], *, hot: bool, by_heat_index: bool) -> tuple[str, str]:

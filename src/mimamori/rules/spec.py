@@ -163,6 +163,32 @@ class Rise(Content):
         return self
 
 
+class Stay(Content):
+    """In bed for much longer than on this household's own days: by day, or in the last 24 hours in all."""
+
+    kind: Literal["stay"]
+    by_day: TimeOfDay
+    more_by_day: dict[Priority, Duration]
+    more_in_all: dict[Priority, Duration]
+    hold: Duration
+    deviations: float = Field(default=3.5, gt=0)
+    start_by_day: Duration = Field(default=HOUR, ge=0)
+    start_in_all: Duration = Field(default=9 * HOUR, ge=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Stay:
+        if set(self.more_by_day) != set(self.more_in_all) or not self.more_by_day:
+            msg = 'more_by_day and more_in_all need the same priorities; write { low = "3h", medium = "5h" }'
+            raise ValueError(msg)
+        if self.hold % (10 * MINUTE) or not 10 * MINUTE <= self.hold <= 24 * HOUR:
+            msg = 'hold is looked at every ten minutes; write a multiple, such as "30m"'
+            raise ValueError(msg)
+        if self.by_day.begin % (10 * MINUTE) or self.by_day.end % (10 * MINUTE):
+            msg = 'by_day must be from and to a whole ten minutes; write "09:00-19:00"'
+            raise ValueError(msg)
+        return self
+
+
 class Count(Content):
     """Too many minutes up and about in a window of the night, for this household."""
 
@@ -227,6 +253,31 @@ class Climate(Content):
         return self
 
 
+class Cooling(Content):
+    """A room that falls well below the coldest of its own days, or below what is usual while somebody is up."""
+
+    kind: Literal["cooling"]
+    drop: float = Field(default=3.0, gt=0)
+    drop_unheated: float = Field(default=2.0, gt=0)
+    below_coldest: float = Field(default=1.5, gt=0)
+    only_below: float = 18.0
+    start_coldest: float = 13.0
+    start_up: float = 19.0
+    high_below: float = 12.0
+    hold: Duration
+    unknown_after: Duration
+
+    @model_validator(mode="after")
+    def _check(self) -> Cooling:
+        if not 10 * MINUTE <= self.hold <= 24 * HOUR:
+            msg = 'hold is looked at every ten minutes; write at least "10m" and at most "24h"'
+            raise ValueError(msg)
+        if self.drop_unheated > self.drop:
+            msg = "drop_unheated must be at most drop: with the heating's power gone less is needed"
+            raise ValueError(msg)
+        return self
+
+
 class Silent(Content):
     """A device that says nothing for longer than its own cadence explains."""
 
@@ -271,7 +322,20 @@ class Outage(Content):
 
 
 Condition = Annotated[
-    Evidence | Band | Usual | Away | Absent | Rise | Climate | Count | Drift | Silent | CutOff | Outage,
+    Evidence
+    | Band
+    | Usual
+    | Away
+    | Absent
+    | Rise
+    | Climate
+    | Cooling
+    | Count
+    | Drift
+    | Silent
+    | Stay
+    | CutOff
+    | Outage,
     Field(discriminator="kind"),
 ]
 

@@ -201,7 +201,8 @@ class Engine:
     def resume(self, now: int) -> None:
         """Go on after a time in which nobody watched, up to `now` (ns): it was not quiet, it was unknown.
 
-        No grid point of it is judged, and no device is called silent for not having been heard in it.
+        No grid point of it is judged, no device is called silent for not having been heard in it, nobody missed for
+        not having been seen, and nobody away for longer.
         """
         if self._evaluated == NEVER or now <= self._evaluated + GRID:
             return
@@ -215,6 +216,11 @@ class Engine:
             heard = self._columns[name]
             heard[heard != NEVER] += point - self._evaluated
             np.minimum(heard, point, out=heard)
+        door = self._columns["last_door"]
+        door[self._columns["out"] & (door != NEVER)] += point - self._evaluated
+        for detector in self.detectors:
+            if isinstance(detector, EvidenceDetector):
+                detector.resume(point - self._evaluated)
         self._columns["spoke"][:] = True  # so that every device is judged by what it was heard last
         self._evaluated = point
 

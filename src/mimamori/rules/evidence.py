@@ -120,6 +120,11 @@ class EvidenceDetector:
             learn_quiet(0, rows, levels)
         return self._findings(room.found[:changed], at) if changed else no_findings()
 
+    def resume(self, gap: int) -> None:
+        """Nobody watched for `gap` ns: that time is not counted as quiet. What fires already keeps its beginning."""
+        since, firing = self._columns[f"{self._rule.name}.since"], self._columns[f"{self._rule.name}.firing"]
+        since[(since != NEVER) & ~firing] += gap
+
     def _work(self, habits: Habits) -> Worked:
         """What was worked out of the habits; all anew when the rows are others."""
         if self._version != self._columns.version:

@@ -26,7 +26,7 @@ from mimamori.alerts.group import recall
 from mimamori.channels import addresses, answerable, phone, senders, ways, webhook_outbox
 from mimamori.duties import Duties, persons
 from mimamori.keep_up import keep_up, place
-from mimamori.loop import ROWS, Loop, take_rows
+from mimamori.loop import Loop
 from mimamori.model.homes import Homes
 from mimamori.model.times import DAY, NEVER
 from mimamori.notify.outbox import Outbox
@@ -38,6 +38,7 @@ from mimamori.sensors.profile import topic_filters
 from mimamori.settings import Settings
 from mimamori.sheets import keep_sheets
 from mimamori.site import Site
+from mimamori.snapshot import ROWS, take_rows
 from mimamori.store.embedded import EmbeddedReadings
 from mimamori.store.influx import InfluxReadings
 from mimamori.store.influxql import Server

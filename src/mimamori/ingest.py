@@ -163,6 +163,8 @@ async def _whole(site: Site, load: Load, folder: Path, broker: Mosquitto) -> Ing
         try:
             if not await loop.collector.wait_connected(30):
                 raise OSError("mosquitto did not answer within 30 s")
+            while not loop.counts["ticks"]:  # noqa: ASYNC110 - the loop tells nobody when it ticks
+                await asyncio.sleep(WAIT_S)
             ticks = loop.counts["ticks"]
             figures = await _drive(load, broker, metered, None, folder)
             found.append(replace(figures, ticks=loop.counts["ticks"] - ticks))

@@ -7,7 +7,6 @@ light and tried again; the loop goes on.
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -36,6 +35,7 @@ from mimamori.rules.engine import FORMAT, Engine
 from mimamori.sensors.collector import Collector
 from mimamori.sensors.decode import Decoder
 from mimamori.site import Site
+from mimamori.snapshot import pack, rows_of
 from mimamori.store.ledger import Ledger, LedgerError
 from mimamori.store.readings import ReadingStore, StoreError
 from mimamori.store.records import EngineMark, Resident
@@ -49,7 +49,7 @@ TICK = SECOND
 VIEW_S = 0.25  # wall seconds between views for the consoles
 VIEWED_A_SECOND = 100_000  # households: views of more than some ten thousand come less often
 MARK_EVERY_S = 30.0  # wall seconds between engine snapshots
-MARK_SHARE = 200  # and so many times what the last one took, since nothing is read meanwhile
+MARK_SHARE = 20  # and so many times what the last one took: that of 100,000 households is hundreds of megabytes
 GAP = 60 * SECOND  # a longer time between two ticks is time in which nobody watched: a set clock, a sleeping machine
 SHOWN_RESOLVED = 50
 
@@ -84,6 +84,7 @@ class Loop:
     _ticked: int = NEVER
     _viewed: float = 0.0
     _mark_due: float = 0.0
+    _marking: asyncio.Task[None] | None = None
     _wall: Wall = field(default_factory=Wall)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -95,14 +96,16 @@ class Loop:
             await self._take_in()
             now = self.clock.now()
             if now - self._ticked >= TICK or (now > self._ticked and not self.desk.commands.empty()):
-                begun, marks = wall(), wall() >= self._mark_due
-                await self._tick(now, marks=marks)
-                if marks:
-                    self._mark_due = wall() + max(MARK_EVERY_S, MARK_SHARE * (wall() - begun))
+                committed = await self._tick(now)
+                if committed and wall() >= self._mark_due and (self._marking is None or self._marking.done()):
+                    self._marking = asyncio.create_task(self._keep(self._snapshot(), now), name="snapshot")
             if wall() - self._viewed >= max(VIEW_S, len(self.homes) / VIEWED_A_SECOND):
                 self.show(now)
                 self._viewed = wall()
-        await self._tick(max(self.clock.now(), self._ticked + MILLISECOND), marks=True)
+        if self._marking is not None:
+            await self._marking
+        if await self._tick(max(self.clock.now(), self._ticked + MILLISECOND)):
+            await self._keep(self._snapshot(), self._ticked)
 
     async def _take_in(self) -> None:
         """Messages to disk, and only then acknowledged."""
@@ -141,7 +144,8 @@ class Loop:
             else:
                 return
 
-    async def _tick(self, now: int, *, marks: bool) -> None:
+    async def _tick(self, now: int) -> bool:
+        """Whether the ledger has all that came of it."""
         batch, self._waiting = concat(self._waiting), []
         if self._ticked != NEVER and now - self._ticked > GAP * max(1.0, self.clock.speed):
             log.warning("no tick for %.0f s of the service's clock: that time is unknown, not quiet",
@@ -161,18 +165,17 @@ class Loop:
         planned = replace(
             planned, notices=(*planned.notices, *others, *tests, *told), history=remember(planned.history, others)
         )  # fmt: skip
-        mark = self._snapshot(now) if marks else None
-        if self._events or planned.notices or planned.cancelled or mark:
+        if self._events or planned.notices or planned.cancelled:
             try:
                 await self.ledger.commit(
-                    events=self._events, notices=planned.notices, cancelled=planned.cancelled, mark=mark, now=now
+                    events=self._events, notices=planned.notices, cancelled=planned.cancelled, now=now
                 )
             except LedgerError as error:
                 # The book already holds the events; they stay in hand and are committed with the next tick.
                 self.counts["ledger_failures"] += 1
                 self._light("ledger", "台帳に書けません", f"cannot write the ledger: {error}", ok=False)
                 _answer(answers, CommandError("台帳に書けません。もう一度お試しください。"))
-                return
+                return False
         self._light("ledger", "台帳に書けています", "the ledger is written", ok=True)
         self.history = planned.history
         self.counts["alerts"] += sum(e.kind in {"opened", "reopened"} for e in self._events)
@@ -182,6 +185,7 @@ class Loop:
             log.warning("%s", sentence)
         self._events = []
         _answer(answers, None)
+        return True
 
     def _obey(self, now: int) -> list[asyncio.Future[None]]:
         """Carry out what people asked for; refusals are answered at once, the rest after the commit."""
@@ -222,10 +226,25 @@ class Loop:
         self.counts["other_channel"] += len(notices)
         return notices
 
-    def _snapshot(self, now: int) -> EngineMark:
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **rows_of(self.homes), **self.engine.snapshot())
-        return EngineMark(at=now, version=FORMAT, digest=self.site.digest, blob=buffer.getvalue())
+    def _snapshot(self) -> dict[str, NDArray[Any]]:
+        return rows_of(self.homes) | self.engine.snapshot()
+
+    async def _keep(self, arrays: Mapping[str, NDArray[Any]], now: int) -> None:
+        """The snapshot of the tick at `now` into the ledger, which has that tick's events; the loop goes on meanwhile.
+
+        One that is a little older than the newest events is well: a restart catches up with the readings since, and
+        holds what fires against the book.
+        """
+        wall = asyncio.get_running_loop().time
+        begun = wall()
+        blob = await asyncio.to_thread(pack, arrays)
+        mark = EngineMark(at=now, version=FORMAT, digest=self.site.digest, blob=blob)
+        try:
+            await self.ledger.commit(events=[], notices=[], mark=mark, now=now)
+        except LedgerError as error:
+            self.counts["ledger_failures"] += 1
+            self._light("ledger", "台帳に書けません", f"cannot write the ledger: {error}", ok=False)
+        self._mark_due = wall() + max(MARK_EVERY_S, MARK_SHARE * (wall() - begun))
 
     async def send(self, outbox: Outbox, stop: asyncio.Event) -> None:
         """An outbox's own loop: a slow channel never holds up a tick."""
@@ -267,24 +286,6 @@ class Loop:
         held = self.lights.get(name)
         if held is None or (held.ok, held.text_en) != (ok, en):
             self.lights[name] = Light(name=name, ok=ok, text_ja=ja, text_en=en, since=self.clock.now())
-
-
-ROWS = ("rows.homes", "rows.devices", "rows.device_home")
-
-
-def rows_of(homes: Homes) -> dict[str, NDArray[Any]]:
-    """Who is in which row, to go with a snapshot: its columns mean nothing without."""
-    names = (np.array(homes.ids, np.str_), np.array(homes.device_ids, np.str_), np.array(homes.device_home, np.int32))
-    return dict(zip(ROWS, names, strict=True))
-
-
-def take_rows(homes: Homes, saved: Mapping[str, NDArray[Any]]) -> None:
-    """Gives the households and devices of a snapshot the rows that they had; `homes` must be empty."""
-    ids, devices, of = (saved[name].tolist() for name in ROWS)
-    for household in ids:
-        homes.add(household)
-    for device, home in zip(devices, of, strict=True):
-        homes.add_device(ids[home], device)
 
 
 def _after(batch: ReadingBatch, ticked: int) -> ReadingBatch:

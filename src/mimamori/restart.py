@@ -7,7 +7,6 @@ that came after it in the store's log, earlier ones staged. The service that com
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import resource
 import sys
@@ -19,7 +18,7 @@ import click
 import numpy as np
 
 from mimamori.app import serve
-from mimamori.loop import Loop, rows_of
+from mimamori.loop import Loop
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import MINUTE, SECOND
@@ -28,6 +27,7 @@ from mimamori.progress import progress
 from mimamori.rules.engine import FORMAT, Engine
 from mimamori.settings import Settings
 from mimamori.site import Site, load_site
+from mimamori.snapshot import pack, rows_of
 from mimamori.store.embedded import EmbeddedReadings
 from mimamori.store.ledger import Ledger
 from mimamori.store.records import Access, Device, EngineMark, Resident
@@ -110,9 +110,8 @@ async def _leave(  # noqa: PLR0917 - what is asked of it
                 else:
                     after += len(batch)
                 if turn == marked - 1:
-                    buffer = io.BytesIO()
-                    np.savez(buffer, allow_pickle=False, **rows_of(homes), **engine.snapshot())
-                    mark = EngineMark(at=now, version=FORMAT, digest=site.digest, blob=buffer.getvalue())
+                    blob = pack(rows_of(homes) | engine.snapshot())
+                    mark = EngineMark(at=now, version=FORMAT, digest=site.digest, blob=blob)
                     await ledger.commit(events=[], notices=[], mark=mark, now=now)
                     size = round(len(mark.blob) / 1e6, 1)
                 bar.update(1)

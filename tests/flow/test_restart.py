@@ -11,7 +11,6 @@ import pytest
 
 from mimamori.alerts.book import Book
 from mimamori.app import _restore
-from mimamori.loop import rows_of, take_rows
 from mimamori.model.findings import Verdict
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch, concat
@@ -19,6 +18,7 @@ from mimamori.model.times import HOUR, MINUTE
 from mimamori.rules.engine import Engine
 from mimamori.simulate import write_days
 from mimamori.site import Site
+from mimamori.snapshot import rows_of, take_rows
 from mimamori.store.embedded import EmbeddedReadings
 from mimamori.stream.recorded import RecordedFile
 

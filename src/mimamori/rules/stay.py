@@ -6,20 +6,23 @@ What is usual are means and variances of both sums, learned once a day, each day
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch
+from mimamori.model.findings import FindingBatch, no_findings
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, Nanos
-from mimamori.rules.changes import LEVELS, changed, findings_of, judged
+from mimamori.rules.changes import CLEAR, FIRING, LEVELS, UNKNOWN, findings_of, rows_of
 from mimamori.rules.columns import Column
-from mimamori.rules.latest import BED, Shared
+from mimamori.rules.kernel import Rows, inlined, lean, number, pattern
+from mimamori.rules.latest import BED, Shared, kind_silent
 from mimamori.rules.spec import Rule, Stay
 
 CELL = 10 * MINUTE
 SLOTS = DAY // CELL
+AN_HOUR = HOUR // CELL  # slots
 FACTS = ("day_hours", "usual_day_hours", "all_hours", "usual_all_hours", "more_hours")
 PRIOR_COUNT, PRIOR_SPREAD = 4.0, 1.0  # days, and hours, before own days are known
 RATE = 0.06  # weight of a new day once the first ones are in
@@ -28,6 +31,142 @@ LEAST_SPREAD = 0.5  # hours: nobody lives by the minute
 SLEPT_HERE = 2.0  # hours in bed in 24: with fewer, the night was spent elsewhere
 SEEN = 0.8  # of a day, that it may be learned from
 ENDS_BELOW = 0.5  # hours under the limit
+PRIORITIES = ("low", "medium", "high")
+
+
+class Kept(NamedTuple):
+    """The rule's columns, whole; usual and spread as half-precision patterns. Of two rows the first is by day."""
+
+    slots: NDArray[np.uint8]
+    sums: NDArray[np.uint8]
+    seen: NDArray[np.uint8]
+    usual: NDArray[np.uint16]
+    spread: NDArray[np.uint16]
+    days: NDArray[np.uint8]
+    beyond: NDArray[np.uint8]
+    verdict: NDArray[np.int8]
+    level: NDArray[np.int8]
+
+
+class Limits(NamedTuple):
+    """The rule: level and hours more, (levels,) from low to high, and (2, levels); hold in slots, prior in hours."""
+
+    level: NDArray[np.int8]
+    more: NDArray[np.float64]
+    hold: int
+    deviations: float
+    prior: NDArray[np.float64]
+
+
+class Moment(NamedTuple):
+    """The slot that ends: where its bit lies, whether it counts by day, and whether a day ends with it."""
+
+    byte: int
+    bit: int
+    by_day: bool
+    learns: bool
+
+
+class Everything(NamedTuple):
+    """All that a step may read or write. bed: (n,) in_bed; silent: (n,) a bed sensor of theirs is silent."""
+
+    bed: NDArray[np.float64]
+    silent: NDArray[np.bool_]
+    kept: Kept
+    limits: Limits
+
+
+@lean
+def _judge(m: Moment, s: Everything, found: Rows) -> int:
+    """Ten minutes of all households; how many of them, in `found`, changed verdict or level."""
+    verdicts, levels, seen, n = s.kept.verdict, s.kept.level, s.kept.seen, 0
+    for h in range(len(found)):
+        lies, known = s.bed[h] > 0, not np.isnan(s.bed[h]) and not s.silent[h]
+        _mark(h, m, known and lies, s.kept)
+        seen[h] += known and seen[h] < SLOTS
+        level = _level(h, m, lies, s)
+        if not known:  # silence ends nothing
+            level = levels[h]
+        if m.learns:
+            _learn(h, s)
+        verdict = UNKNOWN if not known else FIRING if level > 0 else CLEAR
+        if verdict != verdicts[h] or level != levels[h]:
+            verdicts[h], levels[h], found[n] = verdict, level, h
+            n += 1
+    return n
+
+
+@inlined
+def _mark(h: int, m: Moment, lies: bool, kept: Kept) -> None:  # noqa: FBT001
+    """Set or clear the bit of this slot, which told of yesterday until now."""
+    before, now = (kept.slots[m.byte, h] >> m.bit) & 1, 1 if lies else 0
+    kept.slots[m.byte, h] ^= (before ^ now) << m.bit
+    kept.sums[1, h] += now - before
+    if m.by_day:
+        kept.sums[0, h] += now - before
+
+
+@inlined
+def _level(h: int, m: Moment, lies: bool, s: Everything) -> int:  # noqa: FBT001
+    """The level. It begins and worsens in bed alone."""
+    old, level, beyond = s.kept.level[h], 0, s.kept.beyond
+    for k in range(len(s.limits.level)):
+        value, over = s.limits.level[k], False
+        for part in range(2):
+            if part == 1 or m.by_day:
+                limit = max(s.limits.more[part, k], s.limits.deviations * _deviation(h, part, s))
+                over = over or _more(h, part, s) >= limit - (ENDS_BELOW if old >= value else 0.0)
+        beyond[k, h] = min(beyond[k, h], 254) + 1 if over else 0
+        if over and (old >= value or (lies and beyond[k, h] >= s.limits.hold)):
+            level = value
+    return level
+
+
+@inlined
+def _learn(h: int, s: Everything) -> None:
+    """The end of a day: both sums, and what was seen begins anew."""
+    kept = s.kept
+    if kept.seen[h] >= SEEN * SLOTS and kept.sums[1, h] >= SLEPT_HERE * AN_HOUR:
+        rate = max(RATE, 1 / (PRIOR_COUNT + kept.days[h]))
+        for part in range(2):
+            mean, spread = np.float64(number(kept.usual[part, h])), np.float64(number(kept.spread[part, h]))
+            furthest = FURTHEST * _deviation(h, part, s)
+            off = min(max(kept.sums[part, h] / AN_HOUR - s.limits.prior[part] - mean, -furthest), furthest)
+            kept.usual[part, h] = pattern(mean + rate * off)
+            kept.spread[part, h] = pattern((1 - rate) * (spread + rate * off**2))
+        kept.days[h] += kept.days[h] < 255
+    kept.seen[h] = 0
+
+
+@inlined
+def _usual(h: int, part: int, s: Everything) -> float:
+    """Hours."""
+    usual: float = max(s.limits.prior[part] + np.float64(number(s.kept.usual[part, h])), 0.0)
+    return usual
+
+
+@inlined
+def _deviation(h: int, part: int, s: Everything) -> float:
+    """Hours."""
+    deviation: float = max(math.sqrt(np.float64(number(s.kept.spread[part, h]))), LEAST_SPREAD)
+    return deviation
+
+
+@inlined
+def _more(h: int, part: int, s: Everything) -> float:
+    """Hours more than usual: by day, as far as it has come or as it was yesterday, or in the last 24."""
+    more: float = s.kept.sums[part, h] / AN_HOUR - _usual(h, part, s)
+    return more
+
+
+@lean
+def _tell(rows: Rows, s: Everything, table: NDArray[np.float64]) -> None:
+    """The facts of those rows: (r, facts), hours."""
+    for i in range(len(rows)):
+        for part in range(2):
+            table[i, 2 * part] = s.kept.sums[part, rows[i]] / AN_HOUR
+            table[i, 2 * part + 1] = _usual(rows[i], part, s)
+        table[i, 4] = max(_more(rows[i], 0, s), _more(rows[i], 1, s), 0.0)
 
 
 class StayDetector:
@@ -37,29 +176,30 @@ class StayDetector:
     facts: tuple[str, ...] = FACTS
 
     def __init__(self, rule: Rule, index: int, shared: Shared) -> None:
-        condition = rule.condition
-        assert isinstance(condition, Stay)
-        self._rule, self._index, self._spec = rule, index, condition
+        spec = rule.condition
+        assert isinstance(spec, Stay)
+        self._rule, self._index, self._spec = rule, index, spec
         self._columns, self._zone = shared.columns, shared.zone
-        self.metric: int | None = shared.metrics.index("in_bed")
-        slots = np.array([condition.by_day.holds(int(slot) * CELL) for slot in range(SLOTS)])
-        self._by_day = np.packbits(slots, bitorder="little")[:, None]
-        self._learn_at = condition.by_day.end % DAY
-        self._prior = np.array([[condition.start_by_day / HOUR], [condition.start_in_all / HOUR]])
-        self._hold = condition.hold // CELL
-        self._levels = [(LEVELS[p], condition.more_by_day[p] / HOUR, condition.more_in_all[p] / HOUR)
-                        for p in ("low", "medium", "high") if p in condition.more_by_day]  # fmt: skip
+        self._bed = shared.metrics.index("in_bed")
+        self.metric: int | None = self._bed
+        told = [p for p in PRIORITIES if p in spec.more_by_day]
+        more = [[table[p] / HOUR for p in told] for table in (spec.more_by_day, spec.more_in_all)]
+        self._limits = Limits(
+            np.array([LEVELS[p] for p in told], np.int8), np.array(more), spec.hold // CELL, float(spec.deviations),
+            np.array([spec.start_by_day / HOUR, spec.start_in_all / HOUR]),
+        )  # fmt: skip
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
         """What this rule keeps for each household."""
         own = [
             Column("slots", "u1", 0, "bits: in bed, ten minutes of the clock each", (SLOTS // 8,)),
+            Column("sums", "u1", 0, "how many of them are set: by day, and all", (2,)),
             Column("seen", "u1", 0, "slots with a bed sensor that talks, since the day was learned"),
             Column("usual", "f2", 0, "hours by day, and in 24: means, departures from the prior", (2,)),
             Column("spread", "f2", PRIOR_SPREAD**2, "their variances", (2,)),
             Column("days", "u1", 0, "learned from, at most 255"),
-            Column("beyond", "u1", 0, "slots on end over each level's limit", (3,)),
+            Column("beyond", "u1", 0, "slots on end over each level's limit", (len(PRIORITIES),)),
             Column("verdict", "i1", 3, "Verdict"),
             Column("level", "i1", 0, "Level"),
         ]
@@ -70,80 +210,29 @@ class StayDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the ten minutes that end at `at` (ns)."""
-        c, slots, seen = self._columns, self._c("slots"), self._c("seen")
-        bed = c["value"][self.metric]
-        known = (bed == bed) & ~self._silent()  # noqa: PLR0124 - NaN: never told
-        time_of_day = self._zone.time_of_day(at - 1)
-        byte, bit = divmod(time_of_day // CELL, 8)
-        mask = np.uint8(1 << bit)
-        slots[byte] = np.where(known & (bed > 0), slots[byte] | mask, slots[byte] & ~mask)
-        seen += known & (seen < SLOTS)
-        hours = self._hours(slice(None))
-        level = self._judge(hours, bed > 0, known, by_day=self._spec.by_day.holds(time_of_day))
-        if self._zone.time_of_day(at) // CELL == self._learn_at // CELL:
-            self._learn(hours)
-        rows = np.arange(len(bed))
-        return changed(
-            rows, rule=self._index, old=(self._c("verdict"), self._c("level")),
-            verdict=judged(firing=level > 0, pending=np.zeros(len(bed), bool), known=known), level=level,
-            since=self._since(rows, level, at), score=np.maximum(hours - self._usual(slice(None)), 0).max(0),
-            facts=self._facts, home=None, at=at,
+        found, slot = rows_of(self._columns), self._zone.time_of_day(at - 1) // CELL
+        ends = self._spec.by_day.end % DAY // CELL
+        moment = Moment(
+            slot // 8, slot % 8, self._spec.by_day.holds(slot * CELL), self._zone.time_of_day(at) // CELL == ends
+        )
+        changed = _judge(moment, self._everything(), found)
+        return self._findings(found[:changed], at) if changed else no_findings()
+
+    def _everything(self) -> Everything:
+        c = self._columns
+        silent = kind_silent(c["device_home"], c["channel"], c["silent"], BED, c.rows["home"])
+        kept = Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))
+        return Everything(c.whole("value")[self._bed], silent, kept, self._limits)
+
+    def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
+        level = self._c("level")[rows]
+        return findings_of(
+            rows, rule=self._index, verdict=self._c("verdict")[rows], level=level, since=self._since(rows, level, at),
+            score=self._facts(rows)[:, 4], facts=self._facts, home=None, at=at,
         )  # fmt: skip
 
-    def _judge(
-        self, hours: NDArray[np.float64], bed: NDArray[np.bool_], known: NDArray[np.bool_], *, by_day: bool
-    ) -> NDArray[np.int8]:
-        """(n,) the level. It begins and worsens in bed alone, and never ends while the sensor is silent."""
-        old, beyond = self._c("level"), self._c("beyond")
-        more = hours - self._usual(slice(None))
-        least = self._spec.deviations * self._spread(slice(None))
-        level = np.zeros(len(old), np.int8)
-        for k, (value, day, in_all) in enumerate(self._levels):
-            margin = np.where(old >= value, ENDS_BELOW, 0.0)
-            over = more[1] >= np.maximum(in_all, least[1]) - margin
-            if by_day:
-                over |= more[0] >= np.maximum(day, least[0]) - margin
-            beyond[k] = np.where(over, np.minimum(beyond[k], 254) + 1, 0)
-            level[over & ((old >= value) | (bed & (beyond[k] >= self._hold)))] = value
-        return np.where(known, level, old)
-
-    def _learn(self, hours: NDArray[np.float64]) -> None:
-        """The end of a day: both sums, at most three standard deviations off, and what was seen begins anew."""
-        days, seen = self._c("days"), self._c("seen")
-        rows = np.flatnonzero((seen >= SEEN * SLOTS) & (hours[1] >= SLEPT_HERE))
-        mean, spread = (self._c(n)[:, rows].astype(np.float64) for n in ("usual", "spread"))
-        rate = np.maximum(RATE, 1 / (PRIOR_COUNT + days[rows]))
-        furthest = FURTHEST * self._spread(rows)
-        off = np.clip(hours[:, rows] - self._prior - mean, -furthest, furthest)
-        self._c("usual")[:, rows] = mean + rate * off
-        self._c("spread")[:, rows] = (1 - rate) * (spread + rate * off**2)
-        days[rows] += days[rows] < np.iinfo(np.uint8).max
-        seen[:] = 0
-
-    def _hours(self, rows: NDArray[np.intp] | slice) -> NDArray[np.float64]:
-        """(2, n) hours in bed: by day, as far as it has come or as it was yesterday, and in the last 24."""
-        slots = self._c("slots")[:, rows]
-        counts = (np.bitwise_count(slots & self._by_day).sum(0), np.bitwise_count(slots).sum(0))
-        hours: NDArray[np.float64] = np.array(counts) * (CELL / HOUR)
-        return hours
-
-    def _usual(self, rows: NDArray[np.intp] | slice) -> NDArray[np.float64]:
-        usual: NDArray[np.float64] = np.maximum(self._prior + self._c("usual")[:, rows].astype(np.float64), 0)
-        return usual
-
-    def _spread(self, rows: NDArray[np.intp] | slice) -> NDArray[np.float64]:
-        """(2, n) standard deviations, in hours."""
-        spread: NDArray[np.float64] = np.sqrt(self._c("spread")[:, rows].astype(np.float64))
-        return np.maximum(spread, LEAST_SPREAD)
-
-    def _silent(self) -> NDArray[np.bool_]:
-        c = self._columns
-        home = c["device_home"][c["silent"] & (c["channel"] == BED)]
-        out: NDArray[np.bool_] = np.bincount(home, minlength=len(c["out"])) > 0
-        return out
-
     def _since(self, rows: NDArray[np.intp], level: NDArray[np.int8], at: int) -> Nanos:
-        """(n,) ns: the beginning of the present stay in bed, of those over a limit; NEVER of all others, or if up."""
+        """(r,) ns: the beginning of the present stay in bed, of those over a limit; NEVER of all others, or if up."""
         since = np.full(len(rows), NEVER)
         some = np.flatnonzero(level > 0)
         if not len(some) or at == NEVER:  # nothing was ever judged
@@ -156,15 +245,10 @@ class StayDetector:
         return since
 
     def _facts(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        hours, usual = self._hours(rows), self._usual(rows)
-        more = np.maximum(hours - usual, 0).max(0)
-        return np.column_stack([hours[0], usual[0], hours[1], usual[1], more])
+        table = np.zeros((len(rows), len(FACTS)))
+        _tell(rows, self._everything(), table)
+        return table
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""
-        verdict, level = self._c("verdict"), self._c("level")
-        rows = np.arange(len(verdict))
-        return findings_of(
-            rows, rule=self._index, verdict=verdict, level=level, since=self._since(rows, level, at),
-            score=np.zeros(len(verdict)), facts=self._facts, home=None, at=at,
-        )  # fmt: skip
+        return self._findings(np.arange(self._columns.rows["home"]), at)

@@ -224,8 +224,10 @@ class AwayTwin:
                 self.learn(max((self.taken - self.left) / MINUTE, 0.5))
             self.left = None
         if self.left is not None and self.sign is not None:
-            part = away_module.STAYS_UP if self.rises(away_module.Z99) else 1.0
-            if self.sign - self.left >= self.spec.shortest_limit * part:
+            long = float(self.spec.shortest_limit)
+            if self.rises(away_module.Z99):
+                long = min(away_module.STAYS_UP * long, exp(self.mean) * MINUTE)
+            if self.sign - self.left >= long:
                 self.risen()  # up and about
         self.before = self.now
         away = 0 if self.left is None else at - self.left

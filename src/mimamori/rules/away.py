@@ -29,7 +29,7 @@ PRIOR_COUNT, PRIOR_SPREAD = 5.0, 0.7
 RATE = 0.05  # weight of a new absence once the first ones are in
 Z95, RISE_SPREAD = 1.645, 30.0  # 95th percentile; minutes: prior spread of the time of rising, whose mean is the end
 RISE_RATE = 0.1  # weight of a new morning
-STAYS_UP = 0.5  # of `shortest_limit`: moving about so long after leaving the bed is rising, from the 1st percentile on
+STAYS_UP = 0.5  # of `shortest_limit`, at most: moving about so long after leaving the bed is rising, about that time
 RISING = 2.0  # times as patient from the own 5th percentile of that time on
 FURTHEST = 3.0  # standard deviations that one morning can count for
 OWN = ("shortest_limit", "longest_limit", "no_sign_for")  # may be a household's own; the first of Limits
@@ -122,23 +122,26 @@ def _follow(h: int, m: Moment, bed: float, s: Everything) -> None:
         if s.kept.level[h] == 0:
             _learn(h, s)
         left[h] = NEVER
-    # Moving about long after leaving the bed is being up, not lying on the way back from the toilet. Who does so about
-    # the own time of rising, and then sits still, has sat down to breakfast: the rules of the day watch on.
+    # Moving about long after leaving the bed is being up, not lying on the way back from the toilet. About the own time
+    # of rising, longer than a usual absence is long: who then sits still sits at breakfast, and the day's rules watch.
     if left[h] != NEVER and sign != NEVER:
-        part = STAYS_UP if _rises(h, left[h], Z99, m, s) else 1.0
-        if sign - left[h] >= part * s.limits.shortest[s.home.own[h]]:
+        long = s.limits.shortest[s.home.own[h]]
+        if _rises(h, left[h], Z99, m, s):
+            long = min(STAYS_UP * long, math.exp(s.limits.prior_log + s.kept.log_mean[h]) * MINUTE)
+        if sign - left[h] >= long:
             _learn_rise(h, m, s)
 
 
 @inlined
 def _level(h: int, m: Moment, s: Everything) -> int:
-    """The level that the absence has reached."""
+    """The level that the absence has reached. It begins only while the bed would tell of a return."""
     left, reached = s.kept.left[h], 0
     if left != NEVER:
         patience = _patience(h, left, m, s)
         limit, absent = _limit(h, s) * patience, m.at - left
         quiet = m.at - max(s.home.last_sign[h], left)
-        if absent >= limit and (quiet >= s.limits.no_sign_for[s.home.own[h]] * patience or s.kept.level[h] > 0):
+        begins = not s.silent[h] and quiet >= s.limits.no_sign_for[s.home.own[h]] * patience
+        if absent >= limit and (begins or s.kept.level[h] > 0):
             reached = HIGH if absent >= limit * s.limits.high_after else MEDIUM
     return reached
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from mimamori.alerts.book import Book
 from mimamori.alerts.group import recall
 from mimamori.channels import addresses, answerable, phone, senders, ways, webhook_outbox
+from mimamori.coverage import Coverage
 from mimamori.duties import Duties, persons
 from mimamori.keep_up import keep_up, place
 from mimamori.loop import Loop
@@ -101,6 +102,7 @@ async def serve(  # noqa: PLR0915 - straight on, see above
             clock.not_before(mark.at)
         now = clock.now()
         restored = mark is not None and bool(saved) and await _restore(engine, saved, mark.at, readings, now)
+        coverage = _watched(saved if restored else {}, mark, now)
         if prepare is not None:
             await prepare(ledger, homes, engine, clock, readings)
             now = clock.now()
@@ -119,7 +121,8 @@ async def serve(  # noqa: PLR0915 - straight on, see above
             )
         )  # fmt: skip
         loop = Loop(
-            site=site, clock=clock, homes=homes, readings=readings, ledger=ledger, collector=collector,
+            site=site, clock=clock, coverage=coverage, homes=homes, readings=readings, ledger=ledger,
+            collector=collector,
             decoder=Decoder(homes, site.metrics, site.profiles), engine=engine, book=book,
             history=recall(reversed(await ledger.notices(limit=HISTORY)), now),
             outbox=Outbox(ledger, senders(settings, site.alerts.texts, stack), clock=clock.now),
@@ -234,6 +237,15 @@ def _unpack(mark: EngineMark | None, site: Site) -> dict[str, NDArray[Any]]:
     return arrays
 
 
+def _watched(saved: Mapping[str, NDArray[Any]], mark: EngineMark | None, now: int) -> Coverage:
+    """The gaps that are known, and the one since the last snapshot: we did not run."""
+    coverage = Coverage()
+    if mark is not None and saved:
+        coverage.restore(saved)
+        coverage.downtime(mark.at, now)
+    return coverage
+
+
 async def _restore(
     engine: Engine, saved: Mapping[str, NDArray[Any]], at: int, readings: ReadingStore, now: int
 ) -> bool:
@@ -242,7 +254,9 @@ async def _restore(
     False if it begins anew, since the snapshot does not fit.
     """
     try:
-        engine.restore({name: array for name, array in saved.items() if name not in ROWS})
+        engine.restore(
+            {name: array for name, array in saved.items() if name not in ROWS and not name.startswith("watch.")}
+        )
     except ValueError as error:
         log.warning("snapshot not used: %s", error)
         return False

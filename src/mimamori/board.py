@@ -42,10 +42,10 @@ class Wall:
 
     def tiles(  # noqa: PLR0917 - six independent things make a tile
         self, engine: Engine, homes: Homes, metrics: Metrics, residents: Mapping[str, Resident],
-        alerts: Sequence[Alert], now: int,
+        alerts: Sequence[Alert], now: int, shares: NDArray[np.float64],
     ) -> tuple[Tile, ...]:  # fmt: skip
         """The tiles at `now`: the same objects as before where nothing changed."""
-        worst, state = _worst(alerts), _Columns(engine, metrics, now)
+        worst, state = _worst(alerts), _Columns(engine, metrics, now, shares)
         urgent = self._differing(homes, worst, residents, len(state.codes))
         self._grow(len(state.codes), state.values.shape[0])
         changed = (self._codes != state.codes) | urgent
@@ -108,7 +108,7 @@ class _Columns:
     codes: (n,) int16, all of a tile that is a state; values: (k, n) int64, the bits of all that is a number or a time.
     """
 
-    def __init__(self, engine: Engine, metrics: Metrics, now: int) -> None:
+    def __init__(self, engine: Engine, metrics: Metrics, now: int, shares: NDArray[np.float64]) -> None:
         value, taken = engine.view("value"), engine.view("taken")
         self.sign: NDArray[np.int64] = engine.view("last_sign")
         self.shown = [metrics[metrics.index(name)] for name in SHOWN]
@@ -125,7 +125,10 @@ class _Columns:
         for k, tells in enumerate(self.tells):
             code = code + (16 << k) * tells
         self.doing, self.codes = doing, code.astype(np.int16)
-        self.values = np.concatenate((self.value.view(np.int64), self.taken, self.sign[None]))
+        self.shares = shares
+        self.values = np.concatenate(
+            (self.value.view(np.int64), self.taken, self.sign[None], shares.view(np.int64)[None])
+        )
 
 
 def _verdicts(engine: Engine, homes: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -156,5 +159,5 @@ def _tile(row: int, household: str, resident: Resident | None, alert: Alert | No
         household=household, code=resident.code if resident else household, room=resident.room if resident else "",
         state=state, doing=DOING[c.doing[row]], priority=alert.priority if alert else None,
         headline_ja=alert.title_ja if alert else "", headline_en=alert.title_en if alert else "",
-        values=values, last_sign=int(c.sign[row]), coverage=float("nan"),
+        values=values, last_sign=int(c.sign[row]), coverage=float(c.shares[row]),
     )  # fmt: skip

@@ -42,6 +42,7 @@ class Duties:
 
     people: Mapping[str, Person]
     homes: Mapping[str, str]
+    reached: bool = True  # whether a call made at the last look would have reached somebody
     _looked: int = NEVER
     _told: dict[str, tuple[Level, int]] = field(default_factory=dict)
 
@@ -54,8 +55,11 @@ class Duties:
         self._looked = now
         roster = book.content.roster
         roles = roles_called(book.content.policies.values())
+        able = reachable(self.people, reaches)
+        on = {who for role in roles for who in roster.on_call(role, now)} | set(roster.content.fallback)
+        self.reached = not able.isdisjoint(on)
         events: list[AlertEvent] = []
-        for outlook in look_ahead(roster, roles, reachable(self.people, reaches), now):
+        for outlook in look_ahead(roster, roles, able, now):
             events += self._tell(outlook, book, now)
         return Found(events, self._test(book, now))
 

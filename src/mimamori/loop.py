@@ -22,6 +22,7 @@ from mimamori.alerts.group import History, remember
 from mimamori.alerts.hooks import webhook_notices
 from mimamori.alerts.plan import Person, plan
 from mimamori.board import Wall
+from mimamori.coverage import Coverage
 from mimamori.duties import Duties
 from mimamori.model.alert import AlertEvent
 from mimamori.model.commands import CommandError
@@ -79,6 +80,7 @@ class Loop:
     missed: Sequence[AlertEvent] = ()  # found before a restart, not yet in the ledger: committed with the first tick
     counts: Counter[str] = field(default_factory=Counter)
     lights: dict[str, Light] = field(default_factory=dict)
+    coverage: Coverage = field(default_factory=Coverage)
     _waiting: list[ReadingBatch] = field(default_factory=list)
     _events: list[AlertEvent] = field(default_factory=list)
     _ticked: int = NEVER
@@ -152,6 +154,7 @@ class Loop:
                         (now - self._ticked) / SECOND)  # fmt: skip
             self.counts["gaps"] += 1
             self.engine.resume(now)
+            self.coverage.downtime(self._ticked, now)
         findings = self.engine.step(batch, now)
         self._ticked = now
         self.counts["ticks"] += 1
@@ -227,7 +230,7 @@ class Loop:
         return notices
 
     def _snapshot(self) -> dict[str, NDArray[Any]]:
-        return rows_of(self.homes) | self.engine.snapshot()
+        return rows_of(self.homes) | self.coverage.snapshot() | self.engine.snapshot()
 
     async def _keep(self, arrays: Mapping[str, NDArray[Any]], now: int) -> None:
         """The snapshot of the tick at `now` into the ledger, which has that tick's events; the loop goes on meanwhile.
@@ -275,11 +278,13 @@ class Loop:
         alerts = self.book.alerts()
         closed = [a for a in alerts if a.state == "resolved"][-SHOWN_RESOLVED:]
         live = [a for a in alerts if a.state != "resolved"]
-        tiles = self._wall.tiles(self.engine, self.homes, self.site.metrics, self.residents, live, now)
+        self.coverage.look(self.engine, self.homes, now, connected=connected, reached=self.duties.reached)
+        shares = self.coverage.shares(now)
+        tiles = self._wall.tiles(self.engine, self.homes, self.site.metrics, self.residents, live, now, shares)
         self.counts["open_alerts"] = len(live)
         self.desk.publish(
             View(now=now, zone=self.site.zone.name, speed=self.clock.speed, tiles=tiles, alerts=(*live, *closed),
-                 lights=tuple(self.lights.values()), counts=dict(self.counts))
+                 lights=tuple(self.lights.values()), counts=dict(self.counts), gaps=self.coverage.gaps(self.homes))
         )  # fmt: skip
 
     def _light(self, name: str, ja: str, en: str, *, ok: bool) -> None:

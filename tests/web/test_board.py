@@ -38,6 +38,7 @@ class House:
         self.engine = Engine(self.homes, site.rules, site.metrics, site.zone)
         self.residents: dict[str, Resident] = {}
         self.alerts: list[Alert] = []
+        self.shares = np.full(HOMES, np.nan)
 
     def go_on(self, readings: int) -> None:
         rows = []
@@ -46,6 +47,9 @@ class House:
             value = float(self.rng.integers(2)) if name in {"in_bed", "motion", "door_open"} else 60.0
             rows.append((home, home, self.site.metrics.index(name), value, self.now, self.now, 0))
         self.now += 40 * SECOND
+        self.shares = np.where(
+            self.rng.random(HOMES) < 0.2, np.floor(self.rng.random(HOMES) * 1000) / 1000, self.shares
+        )
         self.engine.step(reading_batch(rows), self.now)
         entered = f"h{self.rng.integers(HOMES)}"
         self.residents = self.residents | {
@@ -59,7 +63,9 @@ class House:
         self.alerts = [replace(a, state="resolved") if self.rng.random() < 0.2 else a for a in (*self.alerts, alert)]
 
     def tiles(self, wall: Wall) -> tuple[Tile, ...]:
-        return wall.tiles(self.engine, self.homes, self.site.metrics, self.residents, self.alerts, self.now)
+        return wall.tiles(
+            self.engine, self.homes, self.site.metrics, self.residents, self.alerts, self.now, self.shares
+        )
 
 
 def test_tiles_made_bit_by_bit_are_those_made_at_once(site: Site) -> None:

@@ -16,7 +16,7 @@ from mimamori.model.readings import RejectReason
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND, parse_instant
 from mimamori.rules import absent, away, band, climate, evidence, silent
 from mimamori.store.records import Role
-from mimamori.web.desk import Doing, TileState
+from mimamori.web.desk import Cause, Doing, TileState
 from mimamori.web.entries import AbsenceKind, Relation
 from mimamori.web.words import LANGS, ago, catalogue, clock, number, span
 
@@ -28,7 +28,7 @@ CODE = [
 PARTS = {
     "state": TileState, "doing": Doing, "doing-short": Doing, "priority": Priority, "outcome": Outcome,
     "event": EventKind, "channel": Channel, "status": Status, "kind": NoticeKind, "role": Role, "category": Category,
-    "reject": RejectReason, "absence": AbsenceKind, "relation": Relation,
+    "reject": RejectReason, "absence": AbsenceKind, "relation": Relation, "gap": Cause,
 }  # fmt: skip
 NAMED_ELSEWHERE = {"evidence", "count", "by", "unit", "text"}  # names come from rules, the loop and sensors
 

@@ -19,6 +19,9 @@ from mimamori.web.records import Records
 TileState = Literal["ok", "watch", "alert", "unknown", "absent"]
 Doing = Literal["in-bed", "up", "out", "unknown"]
 
+Cause = Literal["service", "broker", "devices", "learning", "nobody"]
+"""Why nobody watches: we did not run, no broker, no device speaks, rules still learn, nobody could be called."""
+
 COALESCE_S = 0.1
 ANSWER_S = 10.0
 _STATE_RANK = {"alert": 0, "watch": 1, "unknown": 2, "ok": 3, "absent": 4}
@@ -47,6 +50,15 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A time in which a household was not watched. begins, ends: ns; ends is NEVER while it goes on."""
+
+    cause: Cause
+    begins: int
+    ends: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Light:
     """Whether one part of the service works, in words. since: ns, when it last changed."""
 
@@ -61,7 +73,8 @@ class Light:
 class View:
     """All that the consoles show at one tick. now: ns of the loop's clock, which may run `speed` times as fast.
 
-    alerts: every one that is not resolved, and those resolved lately.
+    alerts: every one that is not resolved, and those resolved lately. gaps: of the last 24 h, newest
+    first, by household.
     """
 
     now: int
@@ -71,6 +84,7 @@ class View:
     alerts: tuple[Alert, ...]
     lights: tuple[Light, ...]
     counts: Mapping[str, int] = field(default_factory=dict)
+    gaps: Mapping[str, tuple[Gap, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from mimamori import bench as engine_bench
 from mimamori.app import serve, stop_on_signals
 from mimamori.backup import back_up
 from mimamori.backup import restore as restore_backup
+from mimamori.bench_console import bench_console
 from mimamori.bench_gate import bench_gate
 from mimamori.bench_store import bench_store
 from mimamori.check import check_examples
@@ -367,6 +368,7 @@ def bench() -> None:
 
 
 bench.add_command(bench_gate)
+bench.add_command(bench_console)
 
 
 @bench.command("engine")

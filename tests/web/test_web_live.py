@@ -119,6 +119,26 @@ async def test_closing_the_desk_ends_every_stream(ward: Any, until: Any) -> None
         await until(lambda: ear.ended, 3)
 
 
+async def test_the_order_is_told_again_only_when_it_has_changed(
+    ward: Any, until: Any, opened_event: Any, a_tile: Any
+) -> None:
+    one, two = await ward.sign_in("N-01"), await ward.sign_in("N-02")
+    async with listening(one, "/live/wall") as ear:
+        await until(lambda: ear.kinds("change"))
+        assert len(ear.kinds("change")[0]["order"]) == 12
+        for sign in (1, 2):
+            ward.tiles["H003"] = a_tile(2, last_sign=ward.desk.view.now - sign)
+            ward.publish()
+            await until(lambda sign=sign: len(ear.kinds("change")) > sign)
+        assert ear.kinds("change")[-1]["order"] is None
+        async with listening(two, "/live/wall") as later:  # whoever comes now gets it whole
+            await until(lambda: later.kinds("change"))
+            assert len(later.kinds("change")[0]["order"]) == 12
+            await ward.tell(opened_event("H005"))
+            await until(lambda: later.kinds("change")[-1]["order"] and ear.kinds("change")[-1]["order"])
+            assert later.kinds("change")[-1]["order"][0] == ear.kinds("change")[-1]["order"][0] == "H005"
+
+
 async def test_many_consoles_get_one_drawing(ward: Any, until: Any, opened_event: Any) -> None:
     client = await ward.sign_in("N-01")
     ears = [Ear() for _ in range(40)]

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
@@ -126,6 +127,7 @@ def create_web(
     app.add_exception_handler(Refused, _refuse)
     app.add_exception_handler(OSError, _ledger_away)
     app.add_exception_handler(HTTPException, _answer_error)
+    app.add_middleware(Packed, minimum_size=1000, compresslevel=5)
     app.add_middleware(SafeHeaders)
     return app
 
@@ -147,12 +149,17 @@ async def _as_json(change: Change) -> str:
 
 
 def _as_html(part: str, drawing: Drawing, desk: Desk, records: Records) -> Encode:
+    told: tuple[int, list[str]] = (-1, [])  # the last order that all who follow have: with 2,000 households it is long
+
     async def encode(change: Change) -> str:
+        nonlocal told
         view = change.view
-        order: list[str] = []
+        order: list[str] | None = []
         items: dict[str, str] = {}
         if part == "wall":
-            order = [t.household for t in worst_first(view.tiles)]
+            placed = [t.household for t in worst_first(view.tiles)]
+            order = None if change.since and change.since == told[0] and placed == told[1] else placed
+            told = (change.seq, placed)
             items = {t.household: drawing.tile(t, view) for t in change.tiles}
         elif part == "queue":
             order = [a.id for a in queue_order(view.alerts)]
@@ -218,6 +225,14 @@ async def _answer_error(request: Request, error: Exception) -> Response:
         return JSONResponse({"detail": detail}, status)
     text = say(pages.drawing_of(request).lang, "refused.page") if status == 404 else detail
     return pages.page(request, "refused", None, status=status, text=text)
+
+
+class Packed(GZipMiddleware):
+    """Pages, scripts and pictures are compressed on the wire; streams of events are left alone, and cost no detour."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        streams = scope["type"] == "http" and scope["path"].startswith(("/live/", "/api/v1/live"))
+        await (self.app if streams else super().__call__)(scope, receive, send)
 
 
 class SafeHeaders:

@@ -22,7 +22,7 @@ Doing = Literal["in-bed", "up", "out", "unknown"]
 Cause = Literal["service", "broker", "devices", "learning", "nobody"]
 """Why nobody watches: we did not run, no broker, no device speaks, rules still learn, nobody could be called."""
 
-COALESCE_S = 0.1
+COALESCE_S = 0.12  # at most so long after the change before it
 ANSWER_S = 10.0
 _STATE_RANK = {"alert": 0, "watch": 1, "unknown": 2, "ok": 3, "absent": 4}
 _PRIORITY_RANK = {"high": 0, "medium": 1, "low": 2}
@@ -206,7 +206,7 @@ class Desk:
         )
 
     async def subscribe(self, since: int = 0) -> AsyncIterator[Change]:
-        """Each change since `since`, at once and then at most every 100 ms; ends when the desk is closed."""
+        """Each change since `since`, at once and then at most every 120 ms; ends when the desk is closed."""
         while not self.closed:
             if self.seq == since:
                 await self._wake.wait()

@@ -23,6 +23,7 @@ from mimamori.web.guard import Caller, Web
 BEAT_S = 2.0  # a console that hears nothing for 5 s says so
 RECHECK = 15  # beats between two looks at whether the sign-in still holds
 _BACKLOG = 64
+_BEAT = b"event: beat\n"
 
 _LOG = logging.getLogger(__name__)
 
@@ -63,6 +64,22 @@ class Live:
 
     async def run(self) -> None:
         """Feed every listener until the desk is closed."""
+        beating = asyncio.create_task(self._beats(), name="beats")
+        try:
+            await self._changes()
+        finally:
+            beating.cancel()
+
+    async def _beats(self) -> None:
+        """One timer and one message for all: a timer for each of two hundred consoles costs more than messages."""
+        while True:
+            await asyncio.sleep(BEAT_S)
+            message = self._beat()
+            for part in self._parts.values():
+                for queue in part.listeners:
+                    _put(queue, message)
+
+    async def _changes(self) -> None:
         async for change in self._desk.subscribe(self._desk.seq):
             for part in self._parts.values():
                 if part.listeners:
@@ -102,21 +119,13 @@ class Live:
 
     async def _feed(self, queue: asyncio.Queue[bytes | None], web: Web, caller: Caller, send: Send) -> None:
         beats = 0
-        message: bytes | None = b": hello\n\n"
-        beat_due = asyncio.get_running_loop().time() + BEAT_S
-        while message is not None and not self._desk.closed:
-            try:
-                async with asyncio.timeout_at(beat_due):
-                    message = await queue.get()
-            except TimeoutError:
-                beat_due += BEAT_S
+        while (message := await queue.get()) is not None and not self._desk.closed:
+            if message.startswith(_BEAT):
                 beats += 1
                 if beats % RECHECK == 0 and not await _still(web, caller):
                     await _write(send, b"event: out\ndata: {}\n\n")
                     return
-                message = self._beat()
-            if message is not None:
-                await _write(send, message)
+            await _write(send, message)
 
     def _event(self, change: Change, body: str) -> bytes:
         return f"id: {self._life}.{change.seq}\nevent: change\ndata: {body}\n\n".encode()
@@ -125,7 +134,7 @@ class Live:
         view = self._desk.view
         now = None if view.now == NEVER else view.now // 1_000_000
         body = json.dumps({"now": now, "speed": view.speed, "ticks": self._desk.ticks})
-        return f"event: beat\ndata: {body}\n\n".encode()
+        return _BEAT + f"data: {body}\n\n".encode()
 
     def mark(self) -> str:
         """The number that a page drawn now carries, to be told only what comes after it."""

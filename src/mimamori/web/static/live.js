@@ -71,7 +71,8 @@ function apply(change) {
 
 function place(items, change) {
   const { prefix, only, household } = items.dataset;
-  const wanted = change.order.filter((id) => (!only || id === only) && (!household || id.startsWith(household + "/")));
+  const order = change.order ?? [...items.children].map((child) => child.id.slice(prefix.length)); // null: as it is
+  const wanted = order.filter((id) => (!only || id === only) && (!household || id.startsWith(household + "/")));
   const focused = items.contains(document.activeElement) ? document.activeElement : null;
   const card = focused?.closest("[id]")?.id;
   const key = focused?.dataset.key;

@@ -210,6 +210,8 @@ class AwayTwin:
     variance: float = away_module.PRIOR_SPREAD**2
     count: int = 0
     rise: float = 0.0  # minutes before the end of the night
+    mat_heard: int = 0  # end of the last cell with a word of the mat
+    pause: int = 0  # its longest recent one
     rise_variance: float = away_module.RISE_SPREAD**2
 
     def __post_init__(self) -> None:
@@ -233,7 +235,9 @@ class AwayTwin:
         away = 0 if self.left is None else at - self.left
         quiet = 0 if self.left is None else at - max(self.left, self.left if self.sign is None else self.sign)
         patience = self.patience()
-        firing = away >= self.limit() * patience and (quiet >= self.spec.no_sign_for * patience or self.level > 0)
+        late = at - self.mat_heard > max(away_module.LATE_AFTER * self.pause, away_module.LATE_AT_LEAST)
+        begins = quiet >= self.spec.no_sign_for * patience and not late
+        firing = away >= self.limit() * patience and (begins or self.level > 0)
         if not firing and self.left is not None and not self.spec.between.holds(ZONE.time_of_day(at)):
             self.risen()
         self.level = (
@@ -251,6 +255,10 @@ class AwayTwin:
             if r.at != cell_end:  # a state is compared with the one before its cell
                 cell_end, known = r.at, self.now
             if r.metric == "in_bed":
+                if self.mat_heard not in {0, r.at}:
+                    paused = r.at - self.mat_heard
+                    self.pause = max(paused, self.pause - int(paused * fold_module.PERIOD_FADES))
+                self.mat_heard = r.at
                 if known is not None and r.value != known:
                     self.sign = max(r.taken, r.taken if self.sign is None else self.sign)
                 self.now, self.taken = r.value, max(self.taken, r.taken)
@@ -294,13 +302,15 @@ def outs(seed: int) -> tuple[Homes, ReadingBatch]:
     bed, motion = METRICS.index("in_bed"), METRICS.index("motion")
     for home in range(3):
         mat, hall = homes.add_device(f"A-0{home}", "bed"), homes.add_device(f"A-0{home}", "hall")
-        lies, change = 1.0, 0.0
+        lies, change, dumb = 1.0, 0.0, 0
         for minute in range(3 * 1440):
+            dumb = dumb - 1 if dumb else int(rng.integers(5, 90)) * (rng.random() < 0.003)
             if minute >= change:
                 lies = 1 - lies
                 change = minute + (rng.lognormal(2.5, 1.3) if lies == 0 else rng.exponential(120))
             at = MIDNIGHT + minute * MINUTE + int(rng.integers(0, MINUTE))
-            rows.append((home, mat, bed, lies, at, at + int(rng.integers(0, 5 * SECOND)), 0))
+            if not dumb:
+                rows.append((home, mat, bed, lies, at, at + int(rng.integers(0, 5 * SECOND)), 0))
             if lies == 0 and rng.random() < 0.01:
                 rows.append((home, hall, motion, 1.0, at, at, 0))
     return homes, reading_batch(rows)

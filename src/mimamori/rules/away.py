@@ -18,8 +18,8 @@ from mimamori.model.findings import FindingBatch, Level, no_findings
 from mimamori.model.times import DAY, MINUTE, NEVER
 from mimamori.rules.changes import CLEAR, FIRING, PENDING, UNKNOWN, findings_of, rows_of
 from mimamori.rules.columns import Column
-from mimamori.rules.kernel import Rows, inlined, lean
-from mimamori.rules.latest import BED, Shared, kind_silent
+from mimamori.rules.kernel import Rows, compiled, inlined, lean
+from mimamori.rules.latest import BED, Shared
 from mimamori.rules.own import Own
 from mimamori.rules.spec import Away, Condition, Rule
 
@@ -34,6 +34,8 @@ RISING = 2.0  # times as patient from the own 5th percentile of that time on
 FURTHEST = 3.0  # standard deviations that one morning can count for
 OWN = ("shortest_limit", "longest_limit", "no_sign_for")  # may be a household's own; the first of Limits
 MEDIUM, HIGH = int(Level.MEDIUM), int(Level.HIGH)
+TALKS, LATE, SILENT = range(3)  # a bed sensor, at worst
+LATE_AFTER, LATE_AT_LEAST = 3, 3 * MINUTE  # of its own longest recent pauses
 
 
 class Home(NamedTuple):
@@ -87,7 +89,7 @@ class Everything(NamedTuple):
     home: Home
     kept: Kept
     limits: Limits
-    silent: NDArray[np.bool_]  # (n,) a bed sensor of theirs is silent
+    sensor: NDArray[np.int8]  # (n,) TALKS, LATE or SILENT
 
 
 @lean
@@ -104,7 +106,7 @@ def _judge(m: Moment, s: Everything, found: Rows) -> int:
             _learn_rise(h, m, s)  # morning: up and about
         s.kept.bed[h] = 1 if bed > 0 else 0 if bed == 0 else -1
         verdict = FIRING if level > 0 else PENDING if gone[h] != NEVER else CLEAR
-        if np.isnan(bed) or s.silent[h]:
+        if np.isnan(bed) or s.sensor[h] == SILENT:
             verdict = UNKNOWN
         if verdict != verdicts[h] or level != levels[h]:
             verdicts[h], levels[h], found[n] = verdict, level, h
@@ -134,13 +136,13 @@ def _follow(h: int, m: Moment, bed: float, s: Everything) -> None:
 
 @inlined
 def _level(h: int, m: Moment, s: Everything) -> int:
-    """The level that the absence has reached. It begins only while the bed would tell of a return."""
+    """The level that the absence has reached. It begins only while the bed tells of a return: not in a power cut."""
     left, reached = s.kept.left[h], 0
     if left != NEVER:
         patience = _patience(h, left, m, s)
         limit, absent = _limit(h, s) * patience, m.at - left
         quiet = m.at - max(s.home.last_sign[h], left)
-        begins = not s.silent[h] and quiet >= s.limits.no_sign_for[s.home.own[h]] * patience
+        begins = s.sensor[h] == TALKS and quiet >= s.limits.no_sign_for[s.home.own[h]] * patience
         if absent >= limit and (begins or s.kept.level[h] > 0):
             reached = HIGH if absent >= limit * s.limits.high_after else MEDIUM
     return reached
@@ -212,6 +214,20 @@ def _tell(rows: Rows, m: Moment, s: Everything, table: NDArray[np.float64]) -> N
         table[i, 3] = (away if sign == NEVER else m.at - sign) / MINUTE
 
 
+@compiled
+def _sensors(
+    home: NDArray[np.int32], channel: NDArray[np.int8], silent: NDArray[np.bool_], heard: NDArray[np.int64],
+    period: NDArray[np.int64], rows: int, at: int,
+) -> NDArray[np.int8]:  # fmt: skip
+    """(n,) TALKS, LATE or SILENT: the worst of the household's bed sensors. All others are (d,), in ns."""
+    worst = np.zeros(rows, np.int8)
+    for d in range(len(home)):
+        if channel[d] == BED:
+            late = at - heard[d] > max(LATE_AFTER * period[d], LATE_AT_LEAST)
+            worst[home[d]] = max(worst[home[d]], SILENT if silent[d] else LATE if late else TALKS)
+    return worst
+
+
 class AwayDetector:
     """`kind = "away"`."""
 
@@ -259,7 +275,7 @@ class AwayDetector:
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the minute that ends at `at`."""
         found = rows_of(self._columns)
-        changed = _judge(self._moment(at), self._everything(), found)
+        changed = _judge(self._moment(at), self._everything(at), found)
         return self._findings(found[:changed], at) if changed else no_findings()
 
     def _moment(self, at: int) -> Moment:
@@ -267,11 +283,13 @@ class AwayDetector:
         goes_on = between.holds(self._zone.time_of_day(at))
         return Moment(at, between.holds(before), goes_on, (before + 1 - between.begin) % DAY)
 
-    def _everything(self) -> Everything:
+    def _everything(self, at: int) -> Everything:
         c = self._columns
         return Everything(
             Home(*c.bundle(Home._fields)), Kept(*c.bundle(Kept._fields, f"{self._rule.name}.")), self._limits,
-            kind_silent(c["device_home"], c["channel"], c["silent"], BED, c.rows["home"]),
+            _sensors(
+                c["device_home"], c["channel"], c["silent"], c["heard"], c["period"], c.rows["home"], at
+            ),
         )  # fmt: skip
 
     def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
@@ -285,7 +303,7 @@ class AwayDetector:
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
         table = np.zeros((len(rows), len(FACTS)))
         if at != NEVER:  # else nothing was ever judged
-            _tell(rows, self._moment(at), self._everything(), table)
+            _tell(rows, self._moment(at), self._everything(at), table)
         table[:, -1] = self.own.apart(rows)
         return table
 

@@ -75,6 +75,15 @@ async def closed(ward: Any, event: Any, outcome: Outcome) -> None:
     await ward.ledger.commit(events=[event, end], notices=[], now=end.at)
 
 
+async def test_the_letter_counts_no_good_end_where_there_was_none(ward: Any, opened_event: Any) -> None:
+    home = await ward.live_days(1)
+    first = replace(opened_event(home), at=parse_instant("2026-11-20T03:00:00+09:00"))
+    await closed(ward, first, "help-given")
+    page = (await (await ward.sign_in("N-01")).get(f"/households/{home}/letter")).text
+    assert "気にかけて確かめたことが1回ありました。" in page
+    assert "そのうち" not in page
+
+
 async def test_the_letter_tells_help_and_leaves_out_what_was_measured(ward: Any, opened_event: Any) -> None:
     home = await ward.live_days(9)
     first = replace(opened_event(home), at=parse_instant("2026-11-20T03:00:00+09:00"), title_ja="心拍数が範囲外",

@@ -111,7 +111,12 @@ def of_alerts(alerts: Sequence[Alert], lang: Lang) -> list[str]:
     mine = [a for a in alerts if a.category != "technical"]
     counts = Counter("true" if a.outcome in TRUE else "other" for a in mine if a.resolved_at != NEVER)
     going = sum(a.resolved_at == NEVER for a in mine)
-    told = [say(lang, "letter.looked", n=len(mine), well=counts["other"]) if mine else say(lang, "letter.no-alert")]
+    if not mine:
+        told = [say(lang, "letter.no-alert")]
+    elif counts["other"]:
+        told = [say(lang, "letter.looked", n=len(mine), well=counts["other"])]
+    else:  # "of which none ended well" is no sentence for a family
+        told = [say(lang, "letter.looked-only", n=len(mine))]
     return [*told, say(lang, "letter.going", n=going)] if going else told
 
 

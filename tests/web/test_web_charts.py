@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from playwright.async_api import async_playwright, expect
 
+from mimamori.alerts.fold import fold
 from mimamori.model.times import DAY, HOUR, MINUTE, zone_table
+from mimamori.site import load_site
 from mimamori.store.readings import Rollup
-from mimamori.web.past import nights_of, points_of, usual_of
+from mimamori.web.past import Past, nights_of, points_of, usual_of
+from mimamori.web.why import Charts
 
 ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 UTC = zone_table("UTC")
@@ -50,6 +53,14 @@ def test_usual_figures_need_three_days_and_go_by_the_time_of_day() -> None:
     )
     rows = usual_of(told, UTC, 10 * DAY, 11 * DAY)
     assert [(r["t"] * 1_000_000 - 10 * DAY, r["mid"]) for r in rows] == [(2 * HOUR + 15 * MINUTE, 54.0)]
+
+
+def test_the_why_card_shows_what_the_rule_looked_at(opened_event: Any) -> None:
+    charts = Charts(past=cast("Past", None), lang="ja", titles={})  # nothing is drawn
+    alert = fold(None, opened_event("h1"))
+    drawn = {r.name: [chart.name for chart in charts.of_alert(alert, r)] for r in load_site().rules}
+    assert drawn["stayed-in-bed"] == ["signs", "nights"]
+    assert drawn["heater-failed"] == ["temperature", "power"]
 
 
 @pytest.mark.server

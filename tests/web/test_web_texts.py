@@ -14,7 +14,7 @@ from mimamori.model.alert import Category, EventKind, Outcome, Priority
 from mimamori.model.notice import Channel, NoticeKind, Status
 from mimamori.model.readings import RejectReason
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND, parse_instant
-from mimamori.rules import absent, away, band, climate, evidence, silent
+from mimamori.rules import absent, away, band, climate, cooling, count, evidence, silent, stay
 from mimamori.store.records import Role
 from mimamori.web.desk import Cause, Doing, TileState
 from mimamori.web.entries import AbsenceKind, Relation
@@ -49,7 +49,8 @@ def test_every_word_of_the_model_has_a_text() -> None:
 
 
 def test_every_number_a_rule_gives_has_a_text() -> None:
-    names = {"score", *absent.FACTS, *away.FACTS, *band.FACTS, *climate.FACTS, *evidence.FACTS, *silent.FACTS}
+    kinds = (absent, away, band, climate, cooling, count, evidence, silent, stay)
+    names = {"score", *(name for kind in kinds for name in kind.FACTS)}
     assert {f"evidence.{name}" for name in names} - set(catalogue()) == set()
 
 

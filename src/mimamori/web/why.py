@@ -15,7 +15,7 @@ import numpy as np
 from mimamori.model.alert import Alert
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER
 from mimamori.rules.climate import wbgt
-from mimamori.rules.spec import SIGNS, Absent, Away, Band, Climate, Evidence, Rule, Silent
+from mimamori.rules.spec import SIGNS, Absent, Away, Band, Climate, Cooling, Evidence, Rule, Silent, Stay
 from mimamori.store.readings import Rollup
 from mimamori.web.charts import Frame, Row, Spec, Words, actogram, bars, nights, strips, trace
 from mimamori.web.past import Past, joined, middle, points_of
@@ -51,7 +51,7 @@ class Charts:
         return [
             self._signs("signs", DAY), self._trace("heart_rate", DAY), self._trace("respiration_rate", DAY),
             Chart(name="actogram", title=self._say("chart.actogram", days=DAYS), draw=self._actogram),
-            Chart(name="nights", title=self._say("chart.nights", days=DAYS), draw=self._nights),
+            self._of_nights(),
             self._trace("power", DAY), self._trace("temperature", DAY),
         ]  # fmt: skip
 
@@ -73,11 +73,18 @@ class Charts:
                 drawn = [heat, self._trace("temperature", DAY), self._trace("humidity", DAY)]
             case Climate():
                 drawn = [self._trace("temperature", DAY, self._limits(facts, "limit"))]
+            case Cooling():
+                drawn = [self._trace("temperature", DAY, self._limits(facts, "limit")), self._trace("power", DAY)]
+            case Stay():
+                drawn = [self._signs("signs", DAY), self._of_nights()]
             case Silent():
                 drawn = [self._heard(alert.device), self._minutes(facts)]
             case _:
                 drawn = [self._signs("signs", DAY)]
         return drawn
+
+    def _of_nights(self) -> Chart:
+        return Chart(name="nights", title=self._say("chart.nights", days=DAYS), draw=self._nights)
 
     def _limits(self, facts: Mapping[str, float], *names: str) -> list[tuple[float, str]]:
         return [(facts[n], self._say(f"chart.{n}")) for n in names if math.isfinite(facts.get(n, math.nan))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -59,8 +60,33 @@ def test_the_why_card_shows_what_the_rule_looked_at(opened_event: Any) -> None:
     charts = Charts(past=cast("Past", None), lang="ja", titles={})  # nothing is drawn
     alert = fold(None, opened_event("h1"))
     drawn = {r.name: [chart.name for chart in charts.of_alert(alert, r)] for r in load_site().rules}
-    assert drawn["stayed-in-bed"] == ["signs", "nights"]
+    assert drawn["stayed-in-bed"] == ["nights", "lain", "signs"]
     assert drawn["heater-failed"] == ["temperature", "power"]
+
+
+SHOWN = {
+    "not-up-yet": ({"minutes": 640.0, "limit_minutes": 570.0, "usual_minutes": 400.0}, "nights", "基準 09:30"),
+    "heart-rate-unusual": ({"value": 96.0, "low": 48.0, "high": 80.0, "usual": 60.0}, "heart_rate", "上限 80"),
+    "night-wandering": ({"count": 31.0, "limit": 22.0, "usual": 6.0}, "walks", "基準 22"),
+    "stayed-in-bed": ({"day_hours": 7.0, "usual_day_hours": 1.0, "all_hours": 16.0, "usual_all_hours": 9.0}, "lain",
+                      ""),
+    "heater-failed": ({"temperature": 11.0, "usual": 18.0, "limit": 13.5}, "temperature", "基準 13.5"),
+    "drift-time-in-bed": ({"value": 0.5, "usual": 0.375, "spread": 0.02, "weeks": 6.0}, "weeks", "いつも 9"),
+}  # fmt: skip
+"""Rule: its evidence, the chart that tells it, and the limit that is drawn in."""
+
+
+async def drawn_in(ward: Any, client: Any, home: str, opened_event: Any) -> None:
+    """Every kind of rule has its own charts, of this household's readings, with the limit in words."""
+    for rule, (facts, name, limit) in SHOWN.items():
+        alert = f"{home}/{rule}/1"
+        await ward.tell(replace(opened_event(home), alert=alert, rule=rule, evidence=facts))
+        page = (await client.get(f"/alerts/{alert}")).text
+        assert f"/charts/alerts/{alert}/{name}.svg" in page, rule
+        spec = (await client.get(f"/charts/alerts/{alert}/{name}.json")).json()
+        labels = [row.get("label") for layer in spec["layer"] for row in layer["data"]["values"]]
+        assert not limit or limit in labels, (rule, labels)
+        assert any(len(layer["data"]["values"]) >= 2 for layer in spec["layer"]), rule
 
 
 @pytest.mark.server
@@ -80,6 +106,7 @@ async def test_charts_are_pictures_and_show_their_values_when_asked(ward: Any, o
     assert (await client.get(f"/charts/households/{home}/secret.svg")).status_code == 404
     balance = (await client.get(f"/charts/alerts/{event.alert}/balance.json")).json()
     assert {"x": 9.0, "label": "基準 9"} in [layer["data"]["values"][0] for layer in balance["layer"]]
+    await drawn_in(ward, client, home, opened_event)
     assert "chart" in {a.what for a in await ward.ledger.accesses(whose=home)}
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from functools import cache
 from importlib.resources import files
 from typing import get_args
 
@@ -59,6 +60,7 @@ def test_every_link_of_the_proof_has_a_text() -> None:
     assert {k.removeprefix("proof.") for k in catalogue() if k.startswith("proof.")} >= links
 
 
+@cache
 def used() -> set[str]:
     keys: set[str] = set()
     for text in [t for _, t in TEMPLATES] + CODE:

@@ -219,9 +219,11 @@ def _layer(rows: Sequence[Row], mark: Spec, **encoding: Any) -> Spec:
 def _timed(frame: Frame, layers: list[Spec], *, height: int, words: str) -> Spec:
     """Layers over one local time axis, marks on top. The times are local already, so the axis counts them as UTC."""
     hours = (frame.end - frame.start) / 3_600_000
+    few = frame.width == NARROW or hours <= 1
     x = {
-        "type": "temporal", "scale": {"type": "utc", "domain": [frame.start, frame.end], "nice": False, "clamp": True},
-        "axis": {"title": None, "format": "%H:%M", "tickCount": 5 if frame.width == NARROW or hours <= 1 else 9,
+        "type": "temporal",
+        "scale": {"type": "utc", "domain": [frame.start, frame.end], "nice": False, "clamp": True},
+        "axis": {"title": None, "format": "%H:%M" if hours <= 72 else "%m/%d", "tickCount": 5 if few else 9,
                  "labelOverlap": "greedy"},
     }  # fmt: skip
     for layer in layers:

@@ -15,16 +15,33 @@ import numpy as np
 from mimamori.model.alert import Alert
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER
 from mimamori.rules.climate import wbgt
-from mimamori.rules.spec import SIGNS, Absent, Away, Band, Climate, Cooling, Evidence, Rule, Silent, Stay
+from mimamori.rules.spec import (
+    SIGNS,
+    Absent,
+    Away,
+    Band,
+    Climate,
+    Cooling,
+    Count,
+    Drift,
+    Evidence,
+    Rise,
+    Rule,
+    Silent,
+    Stay,
+    TimeOfDay,
+    Usual,
+)
 from mimamori.store.readings import Rollup
 from mimamori.web.charts import Frame, Row, Spec, Words, actogram, bars, nights, strips, trace
-from mimamori.web.past import Past, joined, middle, points_of
+from mimamori.web.past import MS, Past, joined, middle, points_of
 from mimamori.web.words import Lang, day_words, number, say, say_or
 
 _METRICS = {"heart_rate": "1min", "respiration_rate": "1min", "power": "W", "temperature": "Cel", "humidity": "RH",
             "body_movement": "one", "spo2": "RH"}  # fmt: skip
 _KINDS = (("bed", "in_bed"), ("motion", "motion"), ("door", "door_open"), ("button", "button"))
 DAYS = 14  # of an actogram and of nights
+WEEKS = 56 * DAY  # of a slow change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +68,11 @@ class Charts:
         return [
             self._signs("signs", DAY), self._trace("heart_rate", DAY), self._trace("respiration_rate", DAY),
             Chart(name="actogram", title=self._say("chart.actogram", days=DAYS), draw=self._actogram),
-            self._of_nights(),
+            self._mornings({}),
             self._trace("power", DAY), self._trace("temperature", DAY),
         ]  # fmt: skip
 
-    def of_alert(self, alert: Alert, rule: Rule | None) -> list[Chart]:
+    def of_alert(self, alert: Alert, rule: Rule | None) -> list[Chart]:  # noqa: C901, PLR0912 - one case a kind of rule
         """The two or three charts of what the rule looked at, with its limits."""
         facts = {k: float(v) for k, v in alert.evidence.items() if not isinstance(v, str)}
         match rule.condition if rule else None:
@@ -66,6 +83,24 @@ class Charts:
                 drawn = [self._trace(metric, 6 * HOUR, limits), self._signs("signs", 6 * HOUR)]
             case Away():
                 drawn = [self._signs("signs", 12 * HOUR), self._minutes(facts)]
+            case Usual(metric=metric):
+                drawn = [
+                    self._trace(metric, 12 * HOUR, self._limits(facts, "low", "high")),
+                    self._signs("signs", 12 * HOUR),
+                ]
+            case Rise():
+                drawn = [self._mornings(facts), self._signs("signs", 18 * HOUR)]
+            case Count():
+                drawn = [self._signs("signs", 12 * HOUR), self._walks(facts)]
+            case Stay():
+                drawn = [self._mornings({}), self._lain(facts), self._signs("signs", DAY)]
+            case Cooling():
+                drawn = [
+                    self._trace("temperature", DAY, self._limits(facts, "limit", "usual")),
+                    self._trace("power", DAY),
+                ]
+            case Drift(metric=metric, between=between):
+                drawn = [self._weeks(metric, between, facts)]
             case Absent():
                 drawn = [self._trace(m, 2 * HOUR) for m in ("heart_rate", "respiration_rate", "body_movement")]
             case Climate(measure="wbgt"):
@@ -73,18 +108,11 @@ class Charts:
                 drawn = [heat, self._trace("temperature", DAY), self._trace("humidity", DAY)]
             case Climate():
                 drawn = [self._trace("temperature", DAY, self._limits(facts, "limit"))]
-            case Cooling():
-                drawn = [self._trace("temperature", DAY, self._limits(facts, "limit")), self._trace("power", DAY)]
-            case Stay():
-                drawn = [self._signs("signs", DAY), self._of_nights()]
             case Silent():
                 drawn = [self._heard(alert.device), self._minutes(facts)]
             case _:
                 drawn = [self._signs("signs", DAY)]
         return drawn
-
-    def _of_nights(self) -> Chart:
-        return Chart(name="nights", title=self._say("chart.nights", days=DAYS), draw=self._nights)
 
     def _limits(self, facts: Mapping[str, float], *names: str) -> list[tuple[float, str]]:
         return [(facts[n], self._say(f"chart.{n}")) for n in names if math.isfinite(facts.get(n, math.nan))]
@@ -177,6 +205,64 @@ class Charts:
         ]
         return self._bars("minutes", self._say("chart.lasted"), rows, facts.get("limit_minutes", math.nan), lasted)
 
+    def _walks(self, facts: Mapping[str, float]) -> Chart:
+        """Minutes up and about in the window, how many are usual, and the limit."""
+        told = (("count", "chart.now"), ("usual", "chart.usual"))
+        unit = self._say("chart.minutes")
+        rows = [{"row": self._say(key), "part": unit, "v": facts[n]} for n, key in told if n in facts]
+        return self._bars("walks", self._say("chart.walks"), rows, facts.get("limit", math.nan), unit)
+
+    def _lain(self, facts: Mapping[str, float]) -> Chart:
+        """Hours in bed by day and in all, beside this household's usual ones."""
+        told = (
+            ("day_hours", "chart.by-day", "chart.now"), ("usual_day_hours", "chart.by-day", "chart.usual"),
+            ("all_hours", "chart.in-all", "chart.now"), ("usual_all_hours", "chart.in-all", "chart.usual"),
+        )  # fmt: skip
+        unit = self._say("chart.hours")
+        rows = [
+            {"row": f"{self._say(part)} {self._say(which)}", "part": unit, "v": facts[n]}
+            for n, part, which in told
+            if math.isfinite(facts.get(n, math.nan))
+        ]
+        return self._bars("lain", self._say("chart.lain"), rows, math.nan, unit)
+
+    def _mornings(self, facts: Mapping[str, float]) -> Chart:
+        """The last nights in bed, and when a rule about rising begins to ask. facts: limit_minutes after midnight."""
+        limit = facts.get("limit_minutes", math.nan)
+
+        async def draw(width: int) -> Spec:
+            asked = [] if math.isnan(limit) else [(limit, self._say("chart.limit"))]
+            return await self._nights(width, asked)
+
+        return Chart(name="nights", title=self._say("chart.nights", days=DAYS), draw=draw)
+
+    def _weeks(self, metric: str, between: TimeOfDay, facts: Mapping[str, float]) -> Chart:
+        """A figure of the day over eight weeks, with the usual one and where the last week stands."""
+        hours = 24.0 if metric == "in_bed" else 1.0  # a share of the day is told in hours
+        title = self._say("chart.in-all") if metric == "in_bed" else self.titles.get(metric, metric)
+        unit = self._say("chart.hours") if metric == "in_bed" else say_or(self.lang, "unit", _METRICS.get(metric, ""))
+        rows = [
+            {"y": facts[n] * hours, "label": f"{self._say(key)} {number(facts[n] * hours)}"}
+            for n, key in (("usual", "chart.usual"), ("value", "chart.lately"))
+            if math.isfinite(facts.get(n, math.nan))
+        ]
+
+        async def draw(width: int) -> Spec:
+            told = await self.past.steps(metric, WEEKS, HOUR)
+            local = self.past.zone.local_many(told.start)
+            within = np.array([between.holds(int(t % DAY)) for t in local], bool)
+            days = [
+                {
+                    "t": (int(day) * DAY + DAY // 2) // MS,
+                    "v": float(told.mean[within & (local // DAY == day)].mean()) * hours,
+                }
+                for day in np.unique(local[within] // DAY)
+            ]
+            points = [d | {"lo": d["v"], "hi": d["v"]} for d in days]
+            return trace(self._frame(WEEKS, width), points, [], rows, self._words(title, unit))
+
+        return Chart(name="weeks", title=self._say("chart.weeks", what=title), draw=draw)
+
     def _bars(self, name: str, title: str, rows: Sequence[Row], end: float, unit: str) -> Chart:
         limit = {"x": end, "label": f"{self._say('chart.limit')} {number(end)}"} if math.isfinite(end) else None
 
@@ -210,7 +296,7 @@ class Charts:
         words = {name: self._say(f"chart.{name}") for name in ("bed", "motion", "power", "alert")}
         return actogram(width, days, rows, marks, words)
 
-    async def _nights(self, width: int) -> Spec:
+    async def _nights(self, width: int, limits: Sequence[tuple[float, str]] = ()) -> Spec:
         found = await self.past.nights(DAYS)
         rows, begins, ends = [], [], []
         for night in found:
@@ -226,6 +312,9 @@ class Charts:
             {"x": middle(hours), "label": f"{self._say('chart.usual')} {_clock(round((middle(hours) + 18) * HOUR))}"}
             for hours in (begins, ends)
             if len(hours) >= 3
+        ]
+        usual += [
+            {"x": minutes / 60 + 6, "label": f"{words} {_clock(round(minutes) * MINUTE)}"} for minutes, words in limits
         ]
         return nights(width, rows, usual, {"night": self._say("chart.night"), "bed": self._say("chart.bed")})
 

@@ -9,10 +9,18 @@ from statistics import median
 import numpy as np
 import pytest
 
+from mimamori.model.homes import Homes
+from mimamori.model.metrics import Metrics
+from mimamori.model.readings import no_readings, reading_batch
+from mimamori.model.times import MINUTE, SECOND, parse_instant, zone_table
 from mimamori.rules import level as compiled
 from mimamori.rules.columns import Columns
+from mimamori.rules.engine import Engine
 from mimamori.rules.level import LOWEST, Levels, level_columns
+from mimamori.site import load_site
 
+METRICS, MIDNIGHT = Metrics(), parse_instant("2026-11-23T00:00:00+09:00")
+POWER = METRICS.index("power")
 PRIOR = [0.4, 0.8, 0.8, 0.8, 0.6, 0.4, 0.2, 0.0]
 QUANTILES = [0.1, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0]
 
@@ -174,3 +182,26 @@ def test_the_threshold_rises_with_alarms_and_sinks_with_calm() -> None:
     for cell in range(15 * 48):
         step(level, np.full(2, nan), cell, alarmed=0 if cell == 0 else -1)
     assert columns["r.level_threshold"].tolist() == pytest.approx([7.75, 7.25], abs=0.01)
+
+
+def test_what_can_wait_for_idle_ticks_is_the_same_however_it_is_cut() -> None:
+    def days(*seconds: int) -> dict[str, np.ndarray]:
+        homes, rng = Homes(), np.random.default_rng(5)
+        for i in range(3):
+            homes.add_device(f"A-0{i}", "meter")
+        rule = next(r for r in load_site().rules if r.name == "inactivity")
+        engine, now = Engine(homes, [rule], METRICS, zone_table("Asia/Tokyo"), capacity=1), MIDNIGHT
+        for half in range(6 * 48):
+            drawn = 30 + rng.gamma(4, 5, 3)
+            at = now + 12 * MINUTE
+            engine.step(reading_batch((h, h, POWER, drawn[h], at + h, at + h, 0) for h in range(3)), at + MINUTE)
+            for second in seconds if half % 48 in {9, 10, 47} and half < 250 else ():
+                engine.step(no_readings(), now + 30 * MINUTE + second * SECOND)
+            if half == 5 * 48 + 10:
+                homes.add_device("A-09", "meter")  # rows that come while work is under way
+            now += 30 * MINUTE
+        return engine.snapshot()
+
+    whole, cut = days(), days(*range(2, 290), 310)
+    assert np.isfinite(whole["inactivity.level_edge"][0, :3]).all()
+    assert [k for k in whole if whole[k].tobytes() != cut[k].tobytes()] == []

@@ -108,6 +108,7 @@ class Engine:
         }
         self._stride = math.gcd(*(d.every for d in self.detectors)) or GRID
         self._latest.sum_up(sorted({d.metric for d in self.detectors if d.metric is not None}))
+        self._later = [later for d in self.detectors for later in getattr(d, "later", ())]
         self._sent: set[int] = set()  # metrics that some household has sent
         self._waiting = no_readings()
         self._evaluated = NEVER  # last grid point that was evaluated
@@ -142,8 +143,12 @@ class Engine:
         found: list[FindingBatch] = []
         for readings in _parted(self._waiting, self._latest.news(batch), now):
             found += self._fold(readings, now)
+        before = self._evaluated
         if self._evaluated != NEVER:
             found += self._evaluate_before(now)
+        if self._evaluated == before and not found:  # a tick with time to spare
+            for later in self._later:
+                later.go_on()
         return _in_order(concat_findings(found))
 
     def _fold(self, waiting: ReadingBatch, now: int) -> list[FindingBatch]:
@@ -273,10 +278,12 @@ class Engine:
 
     def view(self, name: str) -> NDArray[Any]:
         """A copy of one column, for the console; rows as in `homes`."""
+        self._finish()
         return self._columns[name].copy()
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """All state as arrays; `restore` on a new engine with the same homes and rules continues bit-equally."""
+        self._finish()
         saved = self._columns.snapshot()
         w = self._waiting  # in an order that does not tell how the readings were cut
         w = w.take(np.lexsort((w.device, w.value, w.metric, w.taken, w.home, w.got)))
@@ -290,12 +297,19 @@ class Engine:
         if version != FORMAT or homes > len(self._homes) or devices > self._homes.devices:
             msg = f"snapshot of format {version} with {homes} households does not fit; start without it"
             raise ValueError(msg)
+        for later in self._later:
+            later.drop()
         self._columns.restore(saved)
         self._place_own()
         self._placed = -1  # districts are the register's, not the snapshot's
         self._set_gates(0)  # by the profiles of today
         self._waiting = ReadingBatch(**{name: saved[f"waiting.{name}"] for name in PENDING})
         self._evaluated = evaluated
+
+    def _finish(self) -> None:
+        """Do all that could wait."""
+        for later in self._later:
+            later.finish()
 
     def bytes_per_home(self) -> int:
         """Bytes of state for one household, without its devices."""

@@ -15,6 +15,7 @@ from mimamori.model.times import DAY, HOUR, NEVER
 from mimamori.rules.changes import LEVELS, findings_of, rows_of
 from mimamori.rules.columns import Column
 from mimamori.rules.habit import SLOTS, Habits, Worked, begin_slot, fade, habit_columns, nothing_worked, slot_of
+from mimamori.rules.later import Later
 from mimamori.rules.latest import POWER, Shared
 from mimamori.rules.level import (
     ALARM_RAISES,
@@ -44,6 +45,8 @@ from mimamori.rules.spec import SIGNS, Evidence, Rule
 
 FACTS = ("evidence", "threshold", "expected", *SIGNS, "quiet_hours", "out", "limit_hours")
 
+QUIET_TICKS, FORGET_TICKS = 280, 900  # of a second: quiet nights are needed in five minutes, the rest in half an hour
+
 
 class EvidenceDetector:
     """`kind = "evidence"`."""
@@ -68,6 +71,8 @@ class EvidenceDetector:
         )  # fmt: skip
         # Worked out from the columns, not state.
         self._version, self._slot, self._worked = -1, -1, nothing_worked(0)
+        self._quiet, self._forgets = Later(QUIET_TICKS), Later(FORGET_TICKS)
+        self.later: tuple[Later, ...] = (self._quiet, self._forgets)
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -99,8 +104,11 @@ class EvidenceDetector:
         c, name, local = self._columns, self._rule.name, self._zone.local(at - 1)
         slot, closes = slot_of(local), (local + 1) % LEVEL_CELL == 0
         rows = c.rows["home"]
+        self._quiet.finish()
+        if closes:
+            self._forgets.finish()
         habits = Habits(*c.bundle(Habits._fields, f"{name}."))
-        levels = Levels(*c.bundle(Levels._fields, f"{name}.level_"))
+        levels = self._levels()
         if slot_of(local - CELL) != slot:
             fade(rows, slot, self._keep, habits, self._work(habits))
         worked = self._work(habits)
@@ -115,15 +123,18 @@ class EvidenceDetector:
         )  # fmt: skip
         changed = close(rows, cell, everything)
         if closes and slot == SLOTS - 1:
-            forget(0, rows, levels)
+            self._forgets.put(lambda first, last: forget(first, last, self._levels()), rows)
         if closes and slot == NIGHT_BEGINS + NIGHT_SLOTS - 1:
-            learn_quiet(0, rows, levels)
+            self._quiet.put(lambda first, last: learn_quiet(first, last, self._levels()), rows)
         return self._findings(room.found[:changed], at) if changed else no_findings()
 
     def resume(self, gap: int) -> None:
         """Nobody watched for `gap` ns: that time is not counted as quiet. What fires already keeps its beginning."""
         since, firing = self._columns[f"{self._rule.name}.since"], self._columns[f"{self._rule.name}.firing"]
         since[(since != NEVER) & ~firing] += gap
+
+    def _levels(self) -> Levels:
+        return Levels(*self._columns.bundle(Levels._fields, f"{self._rule.name}.level_"))
 
     def _work(self, habits: Habits) -> Worked:
         """What was worked out of the habits; all anew when the rows are others."""

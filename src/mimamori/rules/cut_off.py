@@ -6,18 +6,114 @@ and where its own pauses are longer than the rule allows, its silence may be its
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch, Level, Verdict, no_findings
+from mimamori.model.findings import FindingBatch, Level, no_findings
 from mimamori.model.times import MINUTE, NEVER
-from mimamori.rules.cause import ITSELF, cut, keeps_time, rejoin, silence
-from mimamori.rules.changes import LEVELS, NOT_DUE, changed, findings_of
+from mimamori.rules.cause import ITSELF, KEEPS_TIME, cut, rejoin, silence
+from mimamori.rules.changes import CLEAR, FIRING, LEVELS, NOT_DUE, PENDING, UNKNOWN, findings_of, rows_of
 from mimamori.rules.columns import Column
+from mimamori.rules.kernel import Rows, inlined, lean
 from mimamori.rules.latest import Shared
 from mimamori.rules.spec import CutOff, Rule
 
 FACTS = ("minutes", "limit_minutes", "pause_minutes", "offline")
+
+
+MEDIUM = int(Level.MEDIUM)
+
+
+class Home(NamedTuple):
+    """The shared columns that are looked at, whole."""
+
+    fresh: NDArray[np.bool_]
+    spoken: NDArray[np.int64]
+    pause: NDArray[np.int64]
+    beaten: NDArray[np.uint8]
+    gone: NDArray[np.bool_]
+    cause: NDArray[np.int8]
+    counts_from: NDArray[np.int64]
+
+
+class Kept(NamedTuple):
+    """The rule's columns, whole."""
+
+    due: NDArray[np.int64]
+    verdict: NDArray[np.int8]
+    level: NDArray[np.int8]
+
+
+class Limits(NamedTuple):
+    """The rule, spans in ns."""
+
+    periods: float
+    at_least: float
+    at_most: float
+    offline_for: float
+    held_for: float
+    medium_after: float
+    priority: int
+
+
+class Turned(NamedTuple):
+    """Rows whose verdict or level changed, and of those that are cut off now or heard again; ns of silence, by row."""
+
+    found: Rows
+    cut: Rows
+    back: Rows
+    quiet: NDArray[np.int64]
+
+
+@lean
+def _judge(at: int, c: Home, kept: Kept, limits: Limits, turned: Turned) -> tuple[int, int, int]:
+    """The minute that ends at `at`, of all households; how many are in `found`, `cut` and `back`."""
+    verdicts, levels, quiet, n, cuts, backs = kept.verdict, kept.level, turned.quiet, 0, 0, 0
+    for h in range(len(turned.found)):
+        if not c.fresh[h] and kept.due[h] > at:
+            continue
+        limit = max(c.pause[h] * limits.periods, limits.at_least)
+        known = c.spoken[h] != NEVER and c.beaten[h] >= KEEPS_TIME and c.pause[h] * limits.periods <= limits.at_most
+        quiet[h] = at - max(c.spoken[h], c.counts_from[h]) if c.spoken[h] != NEVER else 0
+        alone = known and (quiet[h] > limit or (c.gone[h] and quiet[h] >= limits.offline_for))
+        was, others = verdicts[h] == FIRING, c.cause[h] > ITSELF
+        firing = alone and (was or not others or quiet[h] >= limits.held_for)
+        if firing and not was:
+            turned.cut[cuts] = h
+            cuts += 1
+        if was and not firing:
+            turned.back[backs] = h
+            backs += 1
+        kept.due[h] = _due(h, at, was and not firing, known, firing, alone, limit, c, kept, limits)
+        level = 0
+        if firing:
+            level = max(MEDIUM, limits.priority) if quiet[h] >= limits.medium_after else limits.priority
+        # Pending: a larger cause is being told.
+        verdict = FIRING if firing else UNKNOWN if not known else PENDING if alone else CLEAR
+        if verdict != verdicts[h] or level != levels[h]:
+            verdicts[h], levels[h], turned.found[n] = verdict, level, h
+            n += 1
+    return n, cuts, backs
+
+
+@inlined
+def _due(
+    h: int, at: int, back: bool, known: bool, firing: bool, alone: bool, limit: float, c: Home, kept: Kept,
+    limits: Limits,
+) -> int:  # fmt: skip
+    """ns: when the next change comes by silence alone."""
+    wait = limits.held_for if alone else limit
+    if c.gone[h] and not alone:
+        wait = min(limit, limits.offline_for)
+    if firing:
+        wait = limits.medium_after
+    began = at if back else max(c.spoken[h], c.counts_from[h])
+    due: int = NOT_DUE
+    if known and not (firing and kept.level[h] >= MEDIUM):
+        due = began + int(wait)
+    return due
 
 
 class CutOffDetector:
@@ -31,6 +127,10 @@ class CutOffDetector:
         condition = rule.condition
         assert isinstance(condition, CutOff)
         self._rule, self._index, self._spec, self._columns = rule, index, condition, shared.columns
+        self._limits = Limits(
+            float(condition.periods), float(condition.at_least), float(condition.at_most), float(condition.offline_for),
+            float(condition.held_for), float(condition.medium_after), int(LEVELS[rule.priority]),
+        )  # fmt: skip
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -44,42 +144,21 @@ class CutOffDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge at `at` (ns, whole minute) every household that was heard, or whose time has come."""
-        c, name, spec = self._columns, self._rule.name, self._spec
-        rows = np.flatnonzero(c["fresh"] | (c[f"{name}.due"] <= at))
-        if not len(rows):
-            return no_findings()
-        spoken, pause, gone = c["spoken"][rows], c["pause"][rows], c["gone"][rows]
-        known = (spoken != NEVER) & keeps_time(c, rows) & (pause * spec.periods <= spec.at_most)
-        quiet, limit = silence(c, rows, at), self._limit(rows)
-        alone = known & ((quiet > limit) | (gone & (quiet >= spec.offline_for)))
-        was, others = c[f"{name}.verdict"][rows] == Verdict.FIRING, c["cause"][rows] > ITSELF
-        firing = alone & (was | ~others | (quiet >= spec.held_for))
-        back = was & ~firing
-        cut(c, rows[firing & ~was], ITSELF)
-        rejoin(c, rows[back], at)
-        verdict = np.where(firing, np.int8(Verdict.FIRING), np.int8(Verdict.CLEAR))
-        verdict[alone & ~firing] = Verdict.PENDING  # a larger cause is being told
-        verdict[~known & ~firing] = Verdict.UNKNOWN
-        level = np.where(firing, np.int8(LEVELS[self._rule.priority]), np.int8(Level.NONE))
-        level[firing & (quiet >= spec.medium_after)] = max(Level.MEDIUM, LEVELS[self._rule.priority])
-        c[f"{name}.due"][rows] = self._due(rows, known, firing, alone, limit)
-        return changed(
-            rows, rule=self._index, old=(c[f"{name}.verdict"], c[f"{name}.level"]), verdict=verdict.astype(np.int8),
-            level=level.astype(np.int8), since=spoken, score=quiet / MINUTE, facts=lambda rows: self._facts(rows, at),
-            home=None, at=at,
-        )  # fmt: skip
+        c, rows = self._columns, self._columns.rows["home"]
+        turned = Turned(rows_of(c), rows_of(c), rows_of(c), np.empty(rows, np.int64))
+        home, kept = Home(*c.bundle(Home._fields)), Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))
+        changed, cuts, backs = _judge(at, home, kept, self._limits, turned)
+        cut(c, turned.cut[:cuts], ITSELF)
+        rejoin(c, turned.back[:backs], at)
+        found = turned.found[:changed]
+        return self._findings(found, turned.quiet[found], at) if changed else no_findings()
 
-    def _due(
-        self, rows: NDArray[np.intp], known: NDArray[np.bool_], firing: NDArray[np.bool_], alone: NDArray[np.bool_],
-        limit: NDArray[np.float64],
-    ) -> NDArray[np.int64]:  # fmt: skip
-        """(r,) ns: when the next change comes by silence alone."""
-        c, spec = self._columns, self._spec
-        wait = np.where(c["gone"][rows], np.minimum(limit, spec.offline_for), limit)
-        wait = np.where(firing, spec.medium_after, np.where(alone, spec.held_for, wait)).astype(np.int64)
-        began = np.maximum(c["spoken"][rows], c["counts_from"][rows])
-        over = firing & (c[f"{self._rule.name}.level"][rows] >= Level.MEDIUM)
-        return np.where(known & ~over, began + wait, NOT_DUE)
+    def _findings(self, rows: NDArray[np.intp], quiet: NDArray[np.int64], at: int) -> FindingBatch:
+        c, name = self._columns, self._rule.name
+        return findings_of(
+            rows, rule=self._index, verdict=c[f"{name}.verdict"][rows], level=c[f"{name}.level"][rows],
+            since=c["spoken"][rows], score=quiet / MINUTE, facts=lambda rows: self._facts(rows, at), home=None, at=at,
+        )  # fmt: skip
 
     def _limit(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """(r,) ns: some of its own longest recent pauses, and not too short."""
@@ -94,9 +173,5 @@ class CutOffDetector:
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""
-        c, name = self._columns, self._rule.name
-        verdict = c[f"{name}.verdict"]
-        return findings_of(
-            np.arange(len(verdict)), rule=self._index, verdict=verdict, level=c[f"{name}.level"], since=c["spoken"],
-            score=np.zeros(len(verdict)), facts=lambda rows: self._facts(rows, at), home=None, at=at,
-        )  # fmt: skip
+        rows = np.arange(self._columns.rows["home"])
+        return self._findings(rows, silence(self._columns, rows, at), at)

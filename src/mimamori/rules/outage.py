@@ -7,20 +7,43 @@ of a gateway came either, nothing can be said of any home.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.model.findings import FindingBatch, Level, Verdict, no_findings
 from mimamori.model.times import MINUTE, NEVER
-from mimamori.rules.cause import ALL, MANY, NOTHING, cut, keeps_time, rejoin, silence
-from mimamori.rules.changes import LEVELS, changed, findings_of
+from mimamori.rules.cause import ALL, KEEPS_TIME, MANY, NOTHING, cut, keeps_time, rejoin, silence
+from mimamori.rules.changes import FIRING, LEVELS, UNKNOWN, changed, findings_of
 from mimamori.rules.columns import Column
+from mimamori.rules.kernel import lean
 from mimamori.rules.latest import Shared
 from mimamori.rules.spec import Outage, Rule
 
 FACTS = ("households", "known", "minutes")
 FEW_WILLS = 0.05  # share of the silent homes: with more, somebody delivered the wills, so the broker lives
 MANY_WILLS = 0.2  # share of a district's silent homes that proves the same when nobody else is heard
+
+
+class Home(NamedTuple):
+    """The shared columns that are looked at, (n,) each."""
+
+    spoken: NDArray[np.int64]
+    beaten: NDArray[np.uint8]
+    cause: NDArray[np.int8]
+
+
+@lean
+def _stirs(at: int, c: Home, verdict: NDArray[np.int8], quiet_for: int) -> bool:
+    """Whether anything could change: somebody is hit, or new here, or silent for so long and nobody knows why."""
+    before = at - quiet_for
+    for h in range(len(verdict)):
+        if verdict[h] == FIRING or (
+            c.beaten[h] >= KEEPS_TIME and (verdict[h] == UNKNOWN or (c.spoken[h] < before and c.cause[h] == NOTHING))
+        ):
+            return True
+    return False
 
 
 class OutageDetector:
@@ -46,6 +69,9 @@ class OutageDetector:
     def evaluate(self, at: int) -> FindingBatch:
         """Judge at `at` (ns, whole minute) who fell silent together, and who is heard again."""
         c, verdict = self._columns, self._columns[f"{self._rule.name}.verdict"]
+        home = Home(*(c[field] for field in Home._fields))
+        if not _stirs(at, home, verdict, self._spec.quiet_for):
+            return no_findings()
         keeps = keeps_time(c)
         hit = verdict == Verdict.FIRING
         back = self._back(hit, at) if hit.any() else np.zeros(0, np.intp)

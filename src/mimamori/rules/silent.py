@@ -6,18 +6,78 @@ In a home that is cut off (rules.cause) nothing is known of its sensors: only wh
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch, Verdict
+from mimamori.model.findings import FindingBatch, no_findings
 from mimamori.model.times import MINUTE, NEVER
 from mimamori.rules.cause import NOTHING
-from mimamori.rules.changes import LEVELS, NOT_DUE, changed, findings_of, leveled
+from mimamori.rules.changes import CLEAR, FIRING, LEVELS, NOT_DUE, UNKNOWN, findings_of
 from mimamori.rules.columns import Column
+from mimamori.rules.kernel import Rows, lean
 from mimamori.rules.latest import Shared
 from mimamori.rules.spec import Rule, Silent
 
 FACTS = ("minutes", "limit_minutes", "period_minutes", "offline")
+
+
+class Devices(NamedTuple):
+    """The shared columns that are looked at, whole; the last three are of the household."""
+
+    device_home: NDArray[np.int32]
+    spoke: NDArray[np.bool_]
+    heard: NDArray[np.int64]
+    period: NDArray[np.int64]
+    offline: NDArray[np.bool_]
+    silent: NDArray[np.bool_]
+    late: NDArray[np.bool_]
+    late_from: NDArray[np.int64]
+    fresh: NDArray[np.bool_]
+    cause: NDArray[np.int8]
+    gone: NDArray[np.bool_]
+
+
+class Kept(NamedTuple):
+    """The rule's columns, whole."""
+
+    due: NDArray[np.int64]
+    verdict: NDArray[np.int8]
+    level: NDArray[np.int8]
+
+
+class Limits(NamedTuple):
+    """The rule, spans in ns."""
+
+    periods: float
+    at_least: float
+    at_most: float
+    priority: int
+
+
+@lean
+def _judge(at: int, c: Devices, kept: Kept, limits: Limits, found: Rows) -> int:
+    """The minute that ends at `at`, of all devices; how many of them, in `found`, changed verdict or level."""
+    spoke, due, verdicts, levels, n = c.spoke, kept.due, kept.verdict, kept.level, 0
+    for d in range(len(found)):
+        if not spoke[d] and due[d] > at:
+            continue
+        h, heard = c.device_home[d], c.heard[d]
+        since, known, cut = max(heard, c.late_from[d]), heard != NEVER, c.cause[h] != NOTHING
+        limit = min(max(c.period[d] * limits.periods, limits.at_least), limits.at_most)
+        late = known and (at - since > limit or (c.offline[d] and not c.gone[h])) and (c.late[d] or not cut)
+        silent = known and (late or cut)
+        if silent != c.silent[d]:
+            c.fresh[h] = True  # others ask whom not to believe
+        c.silent[d], c.late[d] = silent, late
+        due[d] = since + np.int64(limit) if known and not silent else NOT_DUE
+        level = limits.priority if late else 0
+        verdict = FIRING if late else UNKNOWN if cut or not known else CLEAR
+        if verdict != verdicts[d] or level != levels[d]:
+            verdicts[d], levels[d], found[n] = verdict, level, d
+            n += 1
+    return n
 
 
 class SilentDetector:
@@ -31,6 +91,9 @@ class SilentDetector:
         condition = rule.condition
         assert isinstance(condition, Silent)
         self._rule, self._index, self._spec, self._columns = rule, index, condition, shared.columns
+        self._limits = Limits(
+            float(condition.periods), float(condition.at_least), float(condition.at_most), int(LEVELS[rule.priority])
+        )
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -44,27 +107,18 @@ class SilentDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge at `at` (ns, whole minute) every device that has spoken, or is late now."""
+        c, found = self._columns, np.empty(self._columns.rows["device"], np.intp)
+        devices, kept = Devices(*c.bundle(Devices._fields)), Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))
+        changed = _judge(at, devices, kept, self._limits, found)
+        return self._findings(found[:changed], at) if changed else no_findings()
+
+    def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
         c, name = self._columns, self._rule.name
-        rows = np.flatnonzero(c["spoke"] | (c[f"{name}.due"] <= at))
         heard = c["heard"][rows]
-        known = heard != NEVER
-        home = c["device_home"][rows]
-        since, limit = np.maximum(heard, c["late_from"][rows]), self._limit(rows)
-        quiet = at - np.where(known, since, at)
-        cut = c["cause"][home] != NOTHING
-        late = known & ((quiet > limit) | (c["offline"][rows] & ~c["gone"][home])) & (c["late"][rows] | ~cut)
-        silent = known & (late | cut)
-        turned = rows[silent != c["silent"][rows]]
-        c["fresh"][c["device_home"][turned]] = True  # others ask whom not to believe
-        c["silent"][rows] = silent
-        c["late"][rows] = late
-        c[f"{name}.due"][rows] = np.where(known & ~silent, since + limit.astype(np.int64), NOT_DUE)
-        verdict = np.where(late, np.int8(Verdict.FIRING), np.int8(Verdict.CLEAR))
-        verdict[~known | (cut & ~late)] = Verdict.UNKNOWN
-        return changed(
-            rows, rule=self._index, old=(c[f"{name}.verdict"], c[f"{name}.level"]), verdict=verdict.astype(np.int8),
-            level=leveled(late, LEVELS[self._rule.priority]), since=heard, score=quiet / MINUTE,
-            facts=lambda rows: self._facts(rows, at), home=c["device_home"], at=at,
+        quiet = at - np.where(heard == NEVER, at, np.maximum(heard, c["late_from"][rows]))
+        return findings_of(
+            rows, rule=self._index, verdict=c[f"{name}.verdict"][rows], level=c[f"{name}.level"][rows], since=heard,
+            score=quiet / MINUTE, facts=lambda rows: self._facts(rows, at), home=c["device_home"], at=at,
         )  # fmt: skip
 
     def _limit(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -79,9 +133,4 @@ class SilentDetector:
 
     def current(self, at: int) -> FindingBatch:
         """Every device's verdict as it stands."""
-        c, name = self._columns, self._rule.name
-        verdict = c[f"{name}.verdict"]
-        return findings_of(
-            np.arange(len(verdict)), rule=self._index, verdict=verdict, level=c[f"{name}.level"], since=c["heard"],
-            score=np.zeros(len(verdict)), facts=lambda rows: self._facts(rows, at), home=c["device_home"], at=at,
-        )  # fmt: skip
+        return self._findings(np.arange(self._columns.rows["device"]), at)

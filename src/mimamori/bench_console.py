@@ -33,6 +33,8 @@ from mimamori.web.app import create_web
 from mimamori.web.desk import Desk, Tile, View
 from mimamori.web.sign_in import Door, WebSettings
 
+PAINTS = 5
+_PAINTED = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 SETTLE_S = 2.0  # after the last console has come
 _STAMP = re.compile(rb'tile-head\\">(\d{16,})<')
 
@@ -42,7 +44,8 @@ class Consoles:
     """cores: processor seconds of the server a second. *_ms: from a tile's change to its arrival at a console.
 
     wall_bytes, assets_bytes: the page, and the scripts, shapes and style that it names, on the wire with headers, as a
-    browser asks for them (gzip). wall_ms: until the page is there.
+    browser asks for them (gzip). wall_ms: until the page is there. paint_ms: until the wall is on the screen of a real
+    browser that has kept nothing, median of PAINTS; NaN without one.
     """
 
     consoles: int
@@ -59,6 +62,7 @@ class Consoles:
     wall_bytes: int
     assets_bytes: int
     wall_ms: float
+    paint_ms: float
 
 
 def made_tile(i: int, now: int, stamp: int = 0) -> Tile:
@@ -96,8 +100,10 @@ async def served(site: Site, folder: Path) -> AsyncIterator[tuple[Desk, str, str
         await ledger.close()
 
 
-async def measure(site: Site, *, consoles: int, rate: int, seconds: int, households: int) -> Consoles:
-    """The figures of one run. Raises OSError if no port can be had."""
+async def measure(
+    site: Site, *, consoles: int, rate: int, seconds: int, households: int, browser: str = ""
+) -> Consoles:
+    """The figures of one run; browser: path of a Chromium, to see the wall painted. Raises OSError without a port."""
     with tempfile.TemporaryDirectory(prefix="mimamori-consoles-") as name:
         async with served(site, Path(name)) as (desk, address, cookie):
             now = wall()
@@ -106,7 +112,7 @@ async def measure(site: Site, *, consoles: int, rate: int, seconds: int, househo
                 tiles=tuple(made_tile(i, now) for i in range(households)),
             )  # fmt: skip
             desk.publish(view)
-            weight = await _weigh(address, cookie)
+            weight = await _weigh(address, cookie) | {"paint_ms": await _paint(browser, address, cookie)}
             load = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "mimamori.bench_console", address, cookie, str(consoles), stdin=-1, stdout=-1
             )
@@ -170,6 +176,28 @@ async def _weigh(address: str, cookie: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+async def _paint(browser: str, address: str, cookie: str) -> float:
+    """Milliseconds from asking for the wall to its first contentful paint. playwright is a tool of the tests."""
+    if not browser:
+        return math.nan
+    from playwright.async_api import async_playwright  # noqa: PLC0415 - not there where the service runs
+
+    name, _, value = cookie.partition("=")
+    took = []
+    async with async_playwright() as tools:
+        chromium = await tools.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+        for _ in range(PAINTS):
+            context = await chromium.new_context(viewport={"width": 1920, "height": 1080}, locale="ja-JP")
+            await context.add_cookies([{"name": name, "value": value, "url": f"http://{address}"}])
+            page = await context.new_page()
+            await page.goto(f"http://{address}/")
+            await page.wait_for_selector("#sound:visible")
+            took.append(float(await page.evaluate(_PAINTED)))
+            await context.close()
+        await chromium.close()
+    return float(np.median(took))
+
+
 def _modules() -> list[str]:
     """The scripts that console.js imports."""
     folder = Path(__file__).parent / "web" / "static"
@@ -225,6 +253,9 @@ def as_table(found: Consoles) -> str:
         f"  to the consoles p50 {found.p50_ms:.0f} ms, p99 {found.p99_ms:.0f} ms, largest {found.largest_ms:.0f} ms",
         f"  arrived         {found.told:,}, missed {found.missed:,}",
         f"  the wall        {found.wall_bytes:,} bytes on the wire in {found.wall_ms:.0f} ms",
+        f"  first paint     {found.paint_ms:.0f} ms"
+        if found.paint_ms > 0
+        else "  first paint     not asked (--browser)",
         f"  scripts, style  {found.assets_bytes:,} bytes on the wire",
     ]
     return "\n".join(lines)
@@ -241,8 +272,9 @@ def as_json(found: Consoles) -> str:
 @click.option("--households", default=200, show_default=True, type=click.IntRange(1, 10_000))
 @click.option("--rate", default=50, show_default=True, type=click.IntRange(1, 1000), help="Changes a second.")
 @click.option("--seconds", default=20, show_default=True, type=click.IntRange(2, 3600))
+@click.option("--browser", default="", help="Path of a Chromium, to see the wall painted (needs playwright).")
 @click.option("--json", "json_wanted", is_flag=True, help="As JSON instead of a table.")
-def bench_console(site: Path | None, json_wanted: bool, **options: int) -> None:  # noqa: FBT001
+def bench_console(site: Path | None, json_wanted: bool, **options: Any) -> None:  # noqa: FBT001
     """Open consoles on the real server, changes on the wall, and what they cost; the wall's weight on the wire."""
     found = asyncio.run(measure(load_site(site), **options))
     click.echo(as_json(found) if json_wanted else as_table(found))

@@ -20,7 +20,7 @@ from mimamori.model.alert import Alert, AlertEvent
 from mimamori.model.commands import CommandError
 from mimamori.model.homes import Homes
 from mimamori.model.notice import Notice
-from mimamori.model.times import DAY, HOUR, MINUTE, SECOND, parse_instant
+from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND, parse_instant
 from mimamori.simulator.days import simulate
 from mimamori.simulator.households import households
 from mimamori.site import load_site
@@ -28,7 +28,7 @@ from mimamori.store.embedded import EmbeddedReadings
 from mimamori.store.ledger import Ledger
 from mimamori.store.records import Absence, Access, Contact, Device, Note, Resident, Staff
 from mimamori.web.app import create_web
-from mimamori.web.desk import Desk, Light, Tile, View
+from mimamori.web.desk import Desk, Gap, Light, Tile, View
 from mimamori.web.sign_in import WebSettings, hash_password
 
 NOW = parse_instant("2026-11-23T06:40:05+09:00")
@@ -104,7 +104,7 @@ class Ward:
         return home.id
 
     async def furnish(self, household: str) -> None:
-        """A device that was never heard, a note, an absence and somebody to call."""
+        """A device that was never heard, a note, an absence, somebody to call, and two gaps in the watch."""
         line = Access(who="AD-1", whose=household, what="furnished", at=NOW)
         await self.ledger.enter(
             line,
@@ -113,6 +113,8 @@ class Ward:
             Absence(id="a1", household=household, kind="stay", start=NOW + HOUR, by="N-01", note="娘宅"),
             Contact(id="c1", household=household, name="山田 太郎", relation="family", phone="+819022223333"),
         )
+        gaps = (Gap(cause="devices", begins=NOW - HOUR, ends=NEVER), Gap(cause="service", begins=NOW - DAY, ends=NOW))
+        self.publish(gaps={household: gaps})
 
     def broke(self, error: object) -> None:
         """A page's script failed; the fixture lets no test pass that way."""

@@ -197,6 +197,20 @@ async def test_old_figures_fade(browser: Browser, ward: Any, a_tile: Any) -> Non
     await expect(figures.nth(1)).to_have_class("figure")
 
 
+async def test_two_thousand_are_searched_and_filtered(browser: Browser, ward: Any, a_tile: Any) -> None:
+    ward.tiles = {t.household: t for t in (a_tile(i, "watch" if i % 500 == 7 else "ok") for i in range(2000))}
+    ward.publish()
+    page = await console(browser, ward)
+    await expect(page.locator(".tile")).to_have_count(2000)
+    await page.click("label:has([name=state][value=watch])")
+    await expect(page.locator(".tile:visible")).to_have_count(4)
+    await page.fill("[name=find]", "c-1008")
+    await expect(page.locator(".tile:visible")).to_have_count(1)
+    ward.tiles["H1008"] = a_tile(1007, "ok")  # no longer to be watched: it leaves the list while one looks
+    ward.publish()
+    await expect(page.locator(".tile:visible")).to_have_count(0)
+
+
 async def test_two_hundred_on_a_screen_and_a_phone(browser: Browser, ward: Any, a_tile: Any, opened_event: Any) -> None:
     ward.tiles = {t.household: t for t in (a_tile(i) for i in range(200))}
     await ward.tell(opened_event("H150"))

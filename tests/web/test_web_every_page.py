@@ -84,6 +84,10 @@ async def test_every_page_is_accessible_and_fits_360_px(
         if (over := await page.evaluate(WIDER)) > 0:
             wide.append((path, over))
     await page.goto(f"{ward.url}/households/H001")
+    for summary in await page.locator("summary").all():
+        await summary.click()
+    await expect(page.locator(".gaps")).to_contain_text("機器からの通信なし")
+    found += await broken(page, "household, all open")
     await page.click("[name=why][value='contact.alert']")
     await expect(page.locator("a[href='tel:+819022223333']")).to_be_visible()
     found += await broken(page, "contacts")

@@ -9,6 +9,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal, TypeVar
 
 from mimamori.model.alert import Alert, Priority
@@ -104,7 +105,7 @@ EMPTY = View(now=NEVER, zone="Asia/Tokyo", speed=1.0, tiles=(), alerts=(), light
 def worst_first(tiles: tuple[Tile, ...]) -> list[Tile]:
     """Alerts by priority and longest without a sign of life, then watch, unknown, ok, absent, each by room."""
 
-    def rank(tile: Tile) -> tuple[int, int, int, list[tuple[int, str]]]:
+    def rank(tile: Tile) -> tuple[int, int, int, tuple[tuple[int, str], ...]]:
         longest = tile.last_sign if tile.state == "alert" else 0
         place = _natural(f"{tile.room} {tile.code} {tile.household}")
         return (_STATE_RANK[tile.state], _PRIORITY_RANK.get(tile.priority or "", 3), longest, place)
@@ -112,9 +113,10 @@ def worst_first(tiles: tuple[Tile, ...]) -> list[Tile]:
     return sorted(tiles, key=rank)
 
 
-def _natural(text: str) -> list[tuple[int, str]]:
+@lru_cache(maxsize=20_000)  # asked for every household at each change of the wall
+def _natural(text: str) -> tuple[tuple[int, str], ...]:
     """Room 102 before room 1001."""
-    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", text)]
+    return tuple((int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", text))
 
 
 def queue_order(alerts: tuple[Alert, ...]) -> list[Alert]:
@@ -245,6 +247,6 @@ def _numbered(before: tuple[int, T] | None, now: T, seq: int) -> tuple[int, T]:
     if before and before[1] is now:
         return before
     # repr as the second opinion: two NaN are the same to a reader
-    if before and (before[1] == now or repr(before[1]) == repr(now)):
+    if before and (before[1] is now or before[1] == now or repr(before[1]) == repr(now)):
         return (before[0], now)
     return (seq, now)

@@ -9,17 +9,19 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mimamori.bench_beside import Beside, Prometheus, beside_twins
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch, no_readings
 from mimamori.model.times import MINUTE, SECOND, parse_instant
 from mimamori.progress import progress
-from mimamori.rules.engine import Engine
+from mimamori.rules.engine import PENDING, Engine
+from mimamori.rules.spec import Evidence
 from mimamori.site import Site
 
 START = parse_instant("2026-11-24T01:00:00+09:00")
@@ -28,7 +30,7 @@ TOLD = (("in_bed", 1.0, 0.0), ("heart_rate", 62.0, 4.0), ("respiration_rate", 15
         ("power", 180.0, 60.0))  # fmt: skip
 """Metric, mean and spread of the values; power comes from the second device of a household, the rest from its bed."""
 TICK_VALUES, LARGE = 80_000, 2_000_000
-IDLE_SECONDS, BUSY_TICKS = 900, 60
+IDLE_SECONDS, BUSY_TICKS = 86_400, 60
 REPLAYED = ("power", "in_bed", "heart_rate", "respiration_rate")
 
 
@@ -47,8 +49,9 @@ class Spread:
 class Size:
     """The figures for one number of households.
 
-    idle_tick: one-second ticks in which nothing arrives, over 15 minutes. idle_minute: those of them in which the rules
-    look (once a minute). busy_tick: ticks ten seconds apart, each bringing `values` readings and folding them in.
+    idle_tick: one-second ticks in which nothing arrives, over a day: its midnight and the time at which quiet nights
+    are learned are among them. idle_minute: those in which the rules look (once a minute). busy_tick: ticks ten seconds
+    apart, each bringing `values` readings and folding them in.
     reading_ns: in one batch of two million. growth_us: to add a household to a running engine.
     """
 
@@ -106,6 +109,7 @@ def _measure(site: Site, households: int, rng: np.random.Generator) -> Size:
     for _ in range(20):  # what was heard settles
         now += MINUTE
         engine.step(no_readings(), now)
+    _know_nights(engine, site)
     idle, looked = [], []
     for _ in range(IDLE_SECONDS):
         now += SECOND
@@ -117,6 +121,35 @@ def _measure(site: Site, households: int, rng: np.random.Generator) -> Size:
         idle_minute=_spread(looked), busy_tick=_spread(busy), values=TICK_VALUES, reading_ns=taken / LARGE * 1e9,
         growth_us=_growth(engine, homes, now) * 1e6,
     )  # fmt: skip
+
+
+def _know_nights(engine: Engine, site: Site) -> None:
+    """Four weeks of quiet nights of power, so that there is something to learn from them at five o'clock."""
+    saved = {"engine": engine.position()} | {f"waiting.{name}": getattr(no_readings(), name) for name in PENDING}
+    for rule in site.rules:
+        if isinstance(rule.condition, Evidence):
+            name = f"{rule.name}.level_night"
+            night = engine.view(name)
+            night[:] = (np.arange(night.size).reshape(night.shape) * 7919 % 61 + 30).astype(night.dtype)
+            saved[name] = night
+    engine.restore(saved)
+
+
+def made_days(site: Site, households: int, minutes: int, seed: int) -> Iterator[ReadingBatch]:
+    """Minutes in each of which every household tells each metric once, at its beginning; every third pulse races."""
+    rng, home = np.random.default_rng(seed), np.arange(households, dtype=np.int32)
+    for minute in range(minutes):
+        at = START + minute * MINUTE + 3 * SECOND
+        columns = []
+        for place, (name, mean, spread) in enumerate(TOLD):
+            value = mean + spread * rng.standard_normal(households) + (80 * (home % 3 == 0) if place == 1 else 0)
+            columns.append((home, np.full(households, site.metrics.index(name), np.int16), value))
+        who, metric, values = (np.concatenate(part) for part in zip(*columns, strict=True))
+        n = len(who)
+        yield ReadingBatch(
+            home=who, device=(2 * who + (metric == site.metrics.index("power"))).astype(np.int32), metric=metric,
+            value=values, taken=np.full(n, at), got=np.full(n, at), flags=np.zeros(n, np.uint8),
+        )  # fmt: skip
 
 
 def made_homes(households: int) -> Homes:
@@ -200,17 +233,32 @@ def made_day(site: Site, households: int, begin: int, rng: np.random.Generator) 
     )  # fmt: skip
 
 
-def as_record(site: Site, sizes: Iterable[Size], replay: Replay | None, seed: int) -> dict[str, object]:
+def as_record(
+    site: Site, sizes: Sequence[Size], replay: Replay | None, seed: int, *, beside: Beside | None = None,
+    prometheus: Prometheus | None = None,
+) -> dict[str, object]:  # fmt: skip
     """Everything measured, and on what."""
+    other = None
+    if prometheus is not None:
+        ours = [s.idle_minute.median for s in sizes if s.households == prometheus.households]
+        other = asdict(prometheus) | {"times_our_idle_minute": prometheus.evaluation / ours[0] if ours else None}
     return {
         "machine": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version(),
         "numpy": np.__version__, "load": os.getloadavg()[0], "seed": seed, "rules": [r.name for r in site.rules],
         "sizes": [asdict(size) for size in sizes],
+        "twins": None if beside is None else asdict(beside), "prometheus": other,
         "replay": None if replay is None else asdict(replay) | {"per_second": replay.per_second},
     }  # fmt: skip
 
 
-def as_table(sizes: Sequence[Size], replay: Replay | None) -> str:
+def compare(site: Site, households: int, seed: int, minutes: int = 12) -> Beside:
+    """The engine beside one plain Python object a household."""
+    return beside_twins(site, made_homes(households), made_days(site, households, minutes, seed))
+
+
+def as_table(
+    sizes: Sequence[Size], replay: Replay | None, beside: Beside | None = None, other: Prometheus | None = None
+) -> str:
     """The figures to read."""
     lines = ["households  bytes each  idle tick ms (mean/p99/max)  idle minute ms  80,000 values ms  ns/reading"]
     lines += [
@@ -222,5 +270,17 @@ def as_table(sizes: Sequence[Size], replay: Replay | None) -> str:
         lines.append(
             f"replay: {replay.readings:,} readings of {replay.households:,} households, {replay.days} days, in"
             f" {replay.seconds:.1f} s of engine time ({replay.per_second / 1e6:.1f} million a second)"
+        )
+    if beside is not None:
+        lines.append(
+            f"plain objects, {beside.households:,} households, {len(beside.rules)} rules: {beside.twin_tick:.1f} ms a"
+            f" minute ({beside.times_a_tick:.0f} times {beside.engine_tick:.2f}), {beside.twin_reading_ns:.0f} ns a"
+            f" reading ({beside.times_a_reading:.1f} times {beside.engine_reading_ns:.0f}),"
+            f" {beside.findings:,} findings {'all the same' if beside.same else 'NOT THE SAME'}"
+        )
+    if other is not None:
+        lines.append(
+            f"prometheus {other.version}: {other.evaluation:.0f} ms for {other.rules} rules, {other.series:,} series of"
+            f" {other.households:,} households"
         )
     return "\n".join(lines)

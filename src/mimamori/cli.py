@@ -21,6 +21,7 @@ from mimamori import bench as engine_bench
 from mimamori.app import serve, stop_on_signals
 from mimamori.backup import back_up
 from mimamori.backup import restore as restore_backup
+from mimamori.bench_beside import beside_prometheus
 from mimamori.bench_console import bench_console
 from mimamori.bench_gate import bench_gate
 from mimamori.bench_store import bench_store
@@ -376,16 +377,35 @@ bench.add_command(bench_console)
 @click.option("--households", "sizes", default="1000,10000,100000", show_default=True, help="Numbers, with commas.")
 @click.option("--replay-days", default=0, show_default=True, type=click.IntRange(0, 366),
               help="Also replay so many days of 1,000 households, four metrics a minute.")  # fmt: skip
+@click.option("--twins", default=0, show_default=True, type=click.IntRange(0, 1_000_000),
+              help="Also run so many households as plain Python objects, and compare the answers.")  # fmt: skip
+@click.option("--prometheus", default=0, show_default=True, type=click.IntRange(0, 1_000_000),
+              help="Also let Prometheus, where it is on PATH, evaluate 12 rules over so many households.")  # fmt: skip
 @click.option("--seed", default=1, show_default=True)
 @click.option("--json", "json_wanted", is_flag=True, help="As JSON instead of a table.")
-def bench_engine(site: Path | None, sizes: str, replay_days: int, seed: int, json_wanted: bool) -> None:  # noqa: FBT001
+def bench_engine(  # noqa: PLR0917
+    site: Path | None,
+    sizes: str,
+    replay_days: int,
+    twins: int,
+    prometheus: int,
+    seed: int,
+    json_wanted: bool,  # noqa: FBT001
+) -> None:
     """Ticks, readings, memory and replay of the engine with all shipped rules."""
     with _plainly():
         loaded = _load(site)
         measured = engine_bench.measure(loaded, [int(n) for n in sizes.split(",")], seed)
         replayed = engine_bench.replay_days(loaded, 1000, replay_days, seed) if replay_days else None
-        record = engine_bench.as_record(loaded, measured, replayed, seed)
-        click.echo(json.dumps(record, indent=1) if json_wanted else engine_bench.as_table(measured, replayed))
+        beside = engine_bench.compare(loaded, twins, seed) if twins else None
+        other = beside_prometheus(prometheus, seed) if prometheus else None
+        record = engine_bench.as_record(loaded, measured, replayed, seed, beside=beside, prometheus=other)
+        text = engine_bench.as_table(measured, replayed, beside, other)
+        click.echo(json.dumps(record, indent=1) if json_wanted else text)
+        if prometheus and other is None:
+            click.echo("prometheus: not on PATH (Debian: apt-get install prometheus)", err=True)
+        if beside is not None and not beside.same:
+            raise click.ClickException("the plain twins and the engine do not say the same; please report this")
 
 
 @bench.command("ingest")

@@ -20,7 +20,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small")
 def test_figures_as_json() -> None:
-    asked = ["bench", "engine", "--json", "--households", "3,40", "--replay-days", "1", "--seed", "5"]
+    asked = ["bench", "engine", "--json", "--households", "3,40", "--replay-days", "1", "--seed", "5", "--twins", "7"]
     done = CliRunner().invoke(main, asked, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     record = json.loads(done.stdout)
@@ -33,6 +33,11 @@ def test_figures_as_json() -> None:
         assert looked["largest"] <= idle["largest"]
         assert size["reading_ns"] > 0
         assert 1000 < size["bytes_per_household"] <= 4096
+    twins = record["twins"]
+    assert twins["same"]
+    assert (twins["households"], twins["minutes"]) == (7, 12)
+    assert twins["findings"] > 7 * len(twins["rules"]) / 2
+    assert record["prometheus"] is None
     replay = record["replay"]
     assert replay["readings"] == 1000 * 4 * 24 * 60
     assert replay["per_second"] == pytest.approx(replay["readings"] / replay["seconds"])

@@ -288,8 +288,12 @@ class Engine:
         w = self._waiting  # in an order that does not tell how the readings were cut
         w = w.take(np.lexsort((w.device, w.value, w.metric, w.taken, w.home, w.got)))
         saved |= {f"waiting.{name}": getattr(w, name) for name in PENDING}
-        saved["engine"] = np.array([FORMAT, self._evaluated, len(self._homes), self._homes.devices], np.int64)
+        saved["engine"] = self.position()
         return saved
+
+    def position(self) -> NDArray[np.int64]:
+        """Format, last grid point, households and devices: what a snapshot is known by."""
+        return np.array([FORMAT, self._evaluated, len(self._homes), self._homes.devices], np.int64)
 
     def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
         """Take over a snapshot. Raises ValueError if it is of another format or of more homes than are known."""

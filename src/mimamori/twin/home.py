@@ -1,0 +1,134 @@
+"""One household as a plain Python object: what it has told, and its rules, asked one after the other.
+
+May import model, rules.spec and constants of rules. Written from what the rules' texts say, for one household and one
+minute at a time; its answers must be the engine's, which tests and `mimamori bench engine` look at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from mimamori.model.findings import Verdict
+from mimamori.model.metrics import Metrics
+from mimamori.model.times import NEVER, Zone
+from mimamori.rules import away
+from mimamori.rules.fold import PERIOD_FADES
+from mimamori.rules.latest import STIR_FROM
+from mimamori.rules.spec import Absent, Away, Band, Climate, Count, Drift, Rise, Rule, Usual
+from mimamori.twin.bed import AwayTwin, CountTwin, RiseTwin
+from mimamori.twin.slow import ClimateTwin, DriftTwin
+from mimamori.twin.vitals import AbsentTwin, BandTwin, UsualTwin
+
+MOVEMENT_FROM = 10.0
+BED = frozenset({"in_bed", "presence", "body_movement"})
+CHANNELS = BED | {"motion", "door_open", "power", "energy", "button"}
+Reading = tuple[str, float, int, int]
+"""Metric, value, time taken in ns, device."""
+Line = tuple[int, int, int, int, int]
+"""Grid point, rule's index, verdict, level, since: a finding."""
+
+
+class RuleTwin(Protocol):
+    """One rule of one household."""
+
+    every: int
+
+    def __init__(self, rule: Rule, home: HomeTwin) -> None: ...
+
+    def judge(self, home: HomeTwin, at: int) -> tuple[int, int, int] | None:
+        """(verdict, level, since) at `at`; None where it does not look."""
+        ...
+
+
+class HomeTwin:
+    """What a household has told, and its rules."""
+
+    def __init__(self, rules: Sequence[Rule], metrics: Metrics, zone: Zone) -> None:
+        self.zone = zone
+        self.nature = {metrics[m].name: metrics[m].nature for m in range(len(metrics))}
+        self.value: dict[str, float] = {}
+        self.taken: dict[str, int] = {}
+        self.minute: dict[str, list[float]] = {}  # told since the minute began
+        self.sign = self.door = self.moved = self.stirred = NEVER
+        self.beds: set[int] = set()  # devices
+        self.heard: dict[int, int] = {}
+        self.period: dict[int, int] = {}
+        self.sees = False  # has a sensor of motion or of the bed
+        self._rules: list[tuple[int, RuleTwin]] = []
+        for index, rule in enumerate(rules):
+            if type(rule.condition) in TWINS:
+                self._rules.append((index, TWINS[type(rule.condition)](rule, self)))
+        self._told = {index: (int(Verdict.UNKNOWN), 0) for index, _ in self._rules}
+
+    def hear(self, cell: Sequence[Reading], end: int) -> None:
+        """All of the ten seconds that end at `end`, by metric and time; a state is compared with the one before."""
+        before = dict(self.value)
+        for metric, value, taken, device in cell:
+            self._listen(device, metric, value, end)
+            if self._alive(metric, value, taken, before.get(metric)):
+                self.sign = max(self.sign, taken)
+            self.value[metric] = value
+            self.taken[metric] = max(self.taken.get(metric, NEVER), taken)
+            self.minute.setdefault(metric, []).append(value)
+
+    def _listen(self, device: int, metric: str, value: float, end: int) -> None:
+        """When a device of the bed was heard, and its longest recent pause."""
+        if metric in CHANNELS:
+            (self.beds.add if metric in BED else self.beds.discard)(device)
+        heard = self.heard.get(device)
+        if heard == end or (metric == "heartbeat" and value == 0):
+            return
+        if heard is not None:
+            pause = end - heard
+            period = self.period.get(device, 0)
+            self.period[device] = max(pause, period - int(pause * PERIOD_FADES))
+        self.heard[device] = end
+
+    def bed_talks(self, at: int) -> bool:
+        """No sensor of the bed is late."""
+        return all(
+            at - self.heard[d] <= max(away.LATE_AFTER * self.period.get(d, 0), away.LATE_AT_LEAST) for d in self.beds
+        )
+
+    def _alive(self, metric: str, value: float, taken: int, before: float | None) -> bool:
+        """Whether it is a sure sign of life."""
+        if metric in {"in_bed", "presence"}:
+            self.sees = True
+            return before is not None and value != before
+        if metric == "body_movement":
+            self.sees = True
+            if value >= STIR_FROM:
+                self.stirred = max(self.stirred, taken)
+            if value >= MOVEMENT_FROM:
+                self.moved = max(self.moved, taken)
+            return value >= MOVEMENT_FROM
+        if metric == "door_open":
+            self.door = max(self.door, taken)
+            return True
+        if metric == "motion":
+            self.sees = True
+        return metric in {"motion", "button"} and value > 0
+
+    def judge(self, at: int) -> list[Line]:
+        """What changed at the grid point `at` (ns), after all that was told by then."""
+        found = []
+        for index, rule in self._rules:
+            judged = rule.judge(self, at) if at % rule.every == 0 else None
+            if judged is not None and judged[:2] != self._told[index]:
+                self._told[index] = judged[:2]
+                found.append((at, index, *judged))
+        self.minute.clear()
+        return found
+
+    def mean(self, metric: str) -> float | None:
+        """Mean of what was told in this minute."""
+        told = self.minute.get(metric)
+        return sum(told) / len(told) if told else None
+
+
+TWINS: Mapping[type, type[RuleTwin]] = {
+    Band: BandTwin, Usual: UsualTwin, Absent: AbsentTwin, Away: AwayTwin, Rise: RiseTwin, Count: CountTwin,
+    Drift: DriftTwin, Climate: ClimateTwin,
+}  # fmt: skip
+"""Kinds that have a twin here. Not evidence and silence, which have theirs, in parts, in the tests."""

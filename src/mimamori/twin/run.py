@@ -1,0 +1,60 @@
+"""Runs the twins of many households over readings, as the engine does: whole cells, then grid points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from mimamori.model.metrics import Metrics
+from mimamori.model.readings import HISTORICAL, ReadingBatch
+from mimamori.model.times import MINUTE, Zone
+from mimamori.rules.latest import cell_of
+from mimamori.rules.spec import Rule
+from mimamori.twin.home import HomeTwin, Line, Reading
+
+
+def twins_of(rules: Sequence[Rule], metrics: Metrics, zone: Zone, homes: int) -> list[HomeTwin]:
+    """One object a household."""
+    return [HomeTwin(rules, metrics, zone) for _ in range(homes)]
+
+
+def cells(batch: ReadingBatch, metrics: Metrics) -> Iterator[tuple[int, list[tuple[int, list[Reading]]]]]:
+    """(end of a cell, its readings by household) in order of time; a stamp ahead of our clock counts as our clock."""
+    batch = batch.take((batch.flags & HISTORICAL) == 0)
+    ends, taken, names = cell_of(batch.got), np.minimum(batch.taken, batch.got), metrics.names()
+    order = np.lexsort((batch.device, batch.value, taken, batch.metric, batch.home, ends))
+    columns = [c[order].tolist() for c in (ends, batch.home, batch.metric, batch.value, taken, batch.device)]
+    now, told = None, []  # type: int | None, list[tuple[int, list[Reading]]]
+    for end, home, metric, value, at, device in zip(*columns, strict=True):
+        if end != now:
+            if now is not None:
+                yield now, told
+            now, told = end, []
+        if not told or told[-1][0] != home:
+            told.append((home, []))
+        told[-1][1].append((names[metric], value, at, device))
+    if now is not None:
+        yield now, told
+
+
+def run(twins: Sequence[HomeTwin], batch: ReadingBatch, metrics: Metrics, end: int) -> list[tuple[int, Line]]:
+    """(household row, finding) of all twins up to `end` (ns), by time, rule and row as the engine tells them."""
+    found: list[tuple[int, Line]] = []
+    point = None
+    for at, told in cells(batch, metrics):
+        point = (at - 1) // MINUTE * MINUTE + MINUTE if point is None else point
+        while point < at:
+            found += judge(twins, point)
+            point += MINUTE
+        for home, readings in told:
+            twins[home].hear(readings, at)
+    while point is not None and point < end:
+        found += judge(twins, point)
+        point += MINUTE
+    return sorted(found, key=lambda f: (f[1][0], f[1][1], f[0]))
+
+
+def judge(twins: Sequence[HomeTwin], at: int) -> list[tuple[int, Line]]:
+    """One grid point of all of them."""
+    return [(home, line) for home, twin in enumerate(twins) for line in twin.judge(at)]

@@ -1,0 +1,65 @@
+"""The plain twins and the engine say the same, finding by finding: on simulated households and on real recordings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mimamori.model.findings import Verdict
+from mimamori.model.homes import Homes
+from mimamori.model.readings import ReadingBatch, concat
+from mimamori.model.times import DAY, MINUTE
+from mimamori.rules.engine import Engine
+from mimamori.simulate import write_days
+from mimamori.site import Site, load_site
+from mimamori.stream.recorded import RecordedFile
+from mimamori.twin.home import TWINS
+from mimamori.twin.run import run, twins_of
+
+FOLDER = os.environ.get("MIMAMORI_RECORDINGS", "")
+"""A folder of real recordings (reading files) to compare them on as well."""
+RECORDINGS = sorted(p for p in Path(FOLDER).glob("*.csv.gz") if p.name.count(".") == 2) if FOLDER else []
+SPAN = 30 * DAY  # of a recording
+
+
+@pytest.fixture(scope="module")
+def site() -> Site:
+    return load_site()
+
+
+def same(site: Site, homes: Homes, batch: ReadingBatch) -> set[tuple[str, int]]:
+    """Hold both against each other; (rule, verdict) of all findings."""
+    rules = [r for r in site.rules if type(r.condition) in TWINS]
+    end = int(batch.got.max()) + 2 * MINUTE
+    f = Engine(homes, rules, site.metrics, site.zone).step(batch, end)
+    told = run(twins_of(rules, site.metrics, site.zone, len(homes)), batch, site.metrics, end)
+    columns = (f.home, f.at, f.rule, f.verdict, f.level, f.since)
+    mine = list(zip(*(c.tolist() for c in columns), strict=True))
+    theirs = [(home, at, rule, int(verdict), int(level), since) for home, (at, rule, verdict, level, since) in told]
+    for one, other in zip(mine, theirs, strict=False):
+        assert one == other, (homes.ids[one[0]], rules[one[2]].name, rules[other[2]].name, one, other)
+    assert len(mine) == len(theirs)
+    return {(rules[rule].name, verdict) for _, _, rule, verdict, _, _ in mine}
+
+
+def test_on_simulated_households(tmp_path: Path, site: Site) -> None:
+    path = tmp_path / "days.csv.gz"
+    write_days(
+        site, path, tmp_path / "truth.csv", count=6, seed=11, bed_every=MINUTE, start=1_767_193_200 * 10**9, days=5
+    )
+    homes = Homes()
+    batch = concat(RecordedFile(path, homes, site.metrics).batches())
+    seen = same(site, homes, batch)
+    assert int(batch.got.max() - batch.got.min()) > 4 * DAY
+    for name in ("bed-exit", "night-wandering", "heart-rate", "heart-rate-unusual", "no-breathing", "cold"):
+        assert {(name, Verdict.CLEAR)} <= seen
+    assert {("bed-exit", Verdict.PENDING), ("heart-rate-unusual", Verdict.UNKNOWN)} <= seen
+
+
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda p: p.name)
+def test_on_real_recordings(path: Path, site: Site) -> None:
+    homes = Homes()
+    batch = concat(RecordedFile(path, homes, site.metrics).batches())
+    same(site, homes, batch.take(batch.got < batch.got.min() + SPAN))

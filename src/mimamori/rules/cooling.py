@@ -6,15 +6,17 @@ warm the room is while somebody is up and about in it. Falling well below either
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch, Level
-from mimamori.model.times import HOUR, MINUTE, NEVER, Nanos
-from mimamori.rules.changes import LEVELS, changed, findings_of, judged
+from mimamori.model.findings import FindingBatch, Level, no_findings
+from mimamori.model.times import HOUR, MINUTE, NEVER
+from mimamori.rules.changes import CLEAR, FIRING, LEVELS, PENDING, UNKNOWN, findings_of, rows_of
 from mimamori.rules.columns import Column
+from mimamori.rules.kernel import Rows, inlined, lean, number, pattern
 from mimamori.rules.latest import Shared
 from mimamori.rules.spec import Cooling, Rule
 
@@ -36,6 +38,203 @@ AT_HOME = 3 * HOUR  # somebody who gave a sign of life since, and did not go out
 ENDS_ABOVE = 1.0  # Celsius over the limit
 TOWARDS, SOON = 10.0, 3.0  # Celsius, and hours: the danger that makes it high
 NEVER_SO = 99.0  # hours
+NOT_TOLD = 0x7E00  # pattern of a NaN, which no value that is told has
+HIGH = int(Level.HIGH)
+
+
+class Home(NamedTuple):
+    """The shared columns that are looked at, whole."""
+
+    value: NDArray[np.float64]
+    taken: NDArray[np.int64]
+    last_sign: NDArray[np.int64]
+    out: NDArray[np.bool_]
+
+
+class Kept(NamedTuple):
+    """The rule's columns, whole; all but up_sum and up_watts of the floats as half-precision patterns."""
+
+    mean: NDArray[np.uint16]
+    spread: NDArray[np.uint16]
+    days: NDArray[np.uint8]
+    coldest: NDArray[np.uint16]
+    up_sum: NDArray[np.float32]
+    up_watts: NDArray[np.float32]
+    up_cells: NDArray[np.uint8]
+    up_run: NDArray[np.uint8]
+    watts: NDArray[np.uint16]
+    usual_watts: NDArray[np.uint16]
+    before: NDArray[np.uint16]
+    fall: NDArray[np.uint16]
+    held: NDArray[np.uint8]
+    verdict: NDArray[np.int8]
+    level: NDArray[np.int8]
+
+
+class Limits(NamedTuple):
+    """The rule: metrics, Celsius, hold in cells, unknown_after in ns."""
+
+    room: int
+    bed: int
+    power: int
+    start_coldest: float
+    start_up: float
+    drop: float
+    drop_unheated: float
+    below_coldest: float
+    only_below: float
+    high_below: float
+    hold: int
+    unknown_after: int
+    priority: int
+
+
+class Everything(NamedTuple):
+    """All that a step may read or write."""
+
+    home: Home
+    kept: Kept
+    limits: Limits
+
+
+@lean
+def _judge(at: int, noon: bool, s: Everything, found: Rows) -> int:  # noqa: FBT001
+    """Ten minutes of all households; how many of them, in `found`, changed verdict or level."""
+    kept, told, n = s.kept, s.home.taken[s.limits.room], 0
+    for h in range(len(found)):
+        if told[h] == NEVER:
+            continue
+        room, known = s.home.value[s.limits.room, h], at - told[h] <= s.limits.unknown_after
+        _take(h, at, room, known, s)
+        level = _level(h, at, room, s)
+        if not known:  # silence ends nothing
+            level = kept.level[h]
+        if noon:
+            _learn(h, s)
+        verdict = FIRING if level > 0 else PENDING if kept.held[h] > 0 else CLEAR
+        if not known:
+            verdict = UNKNOWN
+        if verdict != kept.verdict[h] or level != kept.level[h]:
+            kept.verdict[h], kept.level[h], found[n] = verdict, level, h
+            n += 1
+    return n
+
+
+@inlined
+def _take(h: int, at: int, room: float, known: bool, s: Everything) -> None:  # noqa: FBT001
+    """What this cell tells: the coldest, the fall, the power, and how warm it is while somebody is up."""
+    kept, home, limits = s.kept, s.home, s.limits
+    told, sign = home.taken[limits.power, h], home.last_sign[h]
+    if told != NEVER and told > at - POWER_TOLD:
+        watts = np.float64(number(kept.watts[h]))
+        kept.watts[h] = pattern(watts + HOURLY * (home.value[limits.power, h] - watts))
+    up = sign != NEVER and sign > at - LAST_SIGN and not home.value[limits.bed, h] > 0 and not home.out[h]
+    kept.up_run[h] = min(kept.up_run[h], 254) + 1 if up else 0
+    if not known:
+        kept.before[h], kept.fall[h] = NOT_TOLD, 0
+        return
+    now = pattern(room)
+    if kept.before[h] == NOT_TOLD:
+        kept.fall[h] = 0
+    else:
+        fall, change = np.float64(number(kept.fall[h])), (room - np.float64(number(kept.before[h]))) * (HOUR // CELL)
+        kept.fall[h] = pattern(fall + SLOPE * (change - fall))
+    kept.before[h] = now
+    if kept.coldest[h] == NOT_TOLD or number(now) < number(kept.coldest[h]):
+        kept.coldest[h] = now
+    if kept.up_run[h] >= WARM_AFTER and kept.level[h] == 0:
+        kept.up_sum[h] += number(now)
+        kept.up_watts[h] += number(kept.watts[h])
+        kept.up_cells[h] += kept.up_cells[h] < 255
+
+
+@inlined
+def _level(h: int, at: int, room: float, s: Everything) -> int:
+    """The level. It lasts until the room is a little warmer than the limit that holds then."""
+    kept, limits, old, level = s.kept, s.limits, s.kept.level[h], 0
+    limit = _limit(h, COLDEST, s)
+    if kept.up_run[h] >= WARM_AFTER:
+        limit = max(limit, _limit(h, UP, s))
+    fall = np.float64(number(kept.fall[h]))
+    below = room <= limits.only_below and room <= limit and fall <= RISES and _at_home(h, at, s)
+    kept.held[h] = min(kept.held[h], 254) + 1 if below or (old > 0 and room < limit + ENDS_ABOVE) else 0
+    if kept.held[h] > 0 and (old > 0 or kept.held[h] >= limits.hold):
+        level = HIGH if room <= limits.high_below or _hours_left(h, s) <= SOON else max(old, limits.priority)
+    return level
+
+
+@inlined
+def _at_home(h: int, at: int, s: Everything) -> bool:
+    """Somebody lies in bed, or gave a sign of life of late: an empty home may be as cold as it likes."""
+    sign = s.home.last_sign[h]
+    seen = s.home.value[s.limits.bed, h] > 0 or (sign != NEVER and sign > at - AT_HOME)
+    at_home: bool = seen and not s.home.out[h]
+    return at_home
+
+
+@inlined
+def _usual(h: int, which: int, s: Everything) -> float:
+    """Celsius."""
+    start = s.limits.start_coldest if which == COLDEST else s.limits.start_up
+    usual: float = start + np.float64(number(s.kept.mean[which, h]))
+    return usual
+
+
+@inlined
+def _limit(h: int, which: int, s: Everything) -> float:
+    """Celsius."""
+    kept, least = s.kept, s.limits.below_coldest
+    if which == UP:
+        usual = np.float64(number(kept.usual_watts[h]))
+        gone = usual > 0 and number(kept.watts[h]) < POWER_GONE * usual
+        least = s.limits.drop_unheated if gone else s.limits.drop
+    limit: float = _usual(h, which, s) - max(least, ABOVE * math.sqrt(np.float64(number(kept.spread[which, h]))))
+    return limit
+
+
+@inlined
+def _learn(h: int, s: Everything) -> None:
+    """Noon: both levels of the day that ends, at most three standard deviations off."""
+    kept, cells = s.kept, s.kept.up_cells[h]
+    for which in range(2):
+        told = kept.coldest[h] != NOT_TOLD if which == COLDEST else cells >= SEEN_UP
+        if not told:
+            continue
+        rate = max(RATE, 1 / (PRIOR_COUNT + kept.days[which, h]))
+        value = np.float64(number(kept.coldest[h])) if which == COLDEST else np.float64(kept.up_sum[h]) / cells
+        mean, spread = np.float64(number(kept.mean[which, h])), np.float64(number(kept.spread[which, h]))
+        furthest = ABOVE * max(math.sqrt(spread), LEAST_SPREAD)
+        off = min(max(value - _usual(h, which, s), -furthest), furthest)
+        if which == UP:
+            drawn, watts = np.float64(kept.up_watts[h]) / cells, np.float64(number(kept.usual_watts[h]))
+            kept.usual_watts[h] = pattern(drawn if kept.days[UP, h] == 0 else watts + rate * (drawn - watts))
+        kept.mean[which, h] = pattern(mean + rate * off)
+        kept.spread[which, h] = pattern((1 - rate) * (spread + rate * off**2))
+        kept.days[which, h] += kept.days[which, h] < 255
+    kept.coldest[h] = NOT_TOLD
+    kept.up_sum[h] = kept.up_watts[h] = kept.up_cells[h] = 0
+
+
+@inlined
+def _hours_left(h: int, s: Everything) -> float:
+    """Hours until the room has TOWARDS, if it goes on falling as of late."""
+    fall, left = np.float64(number(s.kept.fall[h])), NEVER_SO
+    if fall < 0 and s.kept.before[h] != NOT_TOLD:
+        left = min(max((np.float64(number(s.kept.before[h])) - TOWARDS) / max(-fall, 1e-3), 0.0), NEVER_SO)
+    return left
+
+
+@lean
+def _tell(rows: Rows, s: Everything, table: NDArray[np.float64]) -> None:
+    """The facts of those rows: (r, facts)."""
+    for i in range(len(rows)):
+        h = rows[i]
+        room = s.home.value[s.limits.room, h]
+        up = s.kept.up_run[h] >= WARM_AFTER and room < _limit(h, UP, s) + ENDS_ABOVE
+        which = UP if up else COLDEST
+        table[i, 0], table[i, 1], table[i, 2] = room, _usual(h, which, s), _limit(h, which, s)
+        table[i, 3], table[i, 4] = up, _hours_left(h, s)
+        table[i, 5], table[i, 6] = number(s.kept.watts[h]), number(s.kept.usual_watts[h])
 
 
 class CoolingDetector:
@@ -45,13 +244,18 @@ class CoolingDetector:
     facts: tuple[str, ...] = FACTS
 
     def __init__(self, rule: Rule, index: int, shared: Shared) -> None:
-        condition = rule.condition
-        assert isinstance(condition, Cooling)
-        self._rule, self._index, self._spec = rule, index, condition
+        spec = rule.condition
+        assert isinstance(spec, Cooling)
+        self._rule, self._index = rule, index
         self._columns, self._zone = shared.columns, shared.zone
-        self.metric: int | None = shared.metrics.index("temperature")
-        self._start = np.array([[condition.start_coldest], [condition.start_up]])
-        self._bed, self._power = shared.metrics.index("in_bed"), shared.metrics.index("power")
+        self._room = shared.metrics.index("temperature")
+        self.metric: int | None = self._room
+        self._limits = Limits(
+            self._room, shared.metrics.index("in_bed"), shared.metrics.index("power"), float(spec.start_coldest),
+            float(spec.start_up), float(spec.drop), float(spec.drop_unheated), float(spec.below_coldest),
+            float(spec.only_below), float(spec.high_below), spec.hold // CELL, spec.unknown_after,
+            int(LEVELS[rule.priority]),
+        )  # fmt: skip
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -80,127 +284,28 @@ class CoolingDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the ten minutes that end at `at` (ns)."""
-        rows = np.flatnonzero(self._columns["taken"][self.metric] != NEVER)
-        warmth = self._columns["value"][self.metric, rows]
-        known = at - self._columns["taken"][self.metric, rows] <= self._spec.unknown_after
-        self._take(rows, np.where(known, warmth, np.nan), at)
-        level = self._judge(rows, warmth, known, at)
-        if self._zone.time_of_day(at) // CELL == LEARN_AT // CELL:
-            self._learn(rows)
-        return changed(
-            rows, rule=self._index, old=(self._c("verdict"), self._c("level")),
-            verdict=judged(firing=level > 0, pending=self._c("held")[rows] > 0, known=known), level=level,
-            since=self._since(rows, at), score=np.maximum(-self._c("fall")[rows], 0).astype(np.float64),
-            facts=self._facts, home=None, at=at,
+        found, noon = rows_of(self._columns), self._zone.time_of_day(at) // CELL == LEARN_AT // CELL
+        changed = _judge(at, noon, self._everything(), found)
+        return self._findings(found[:changed], at) if changed else no_findings()
+
+    def _everything(self) -> Everything:
+        c = self._columns
+        kept = Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))
+        return Everything(Home(*c.bundle(Home._fields)), kept, self._limits)
+
+    def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
+        held = self._c("held")[rows].astype(np.int64)
+        return findings_of(
+            rows, rule=self._index, verdict=self._c("verdict")[rows], level=self._c("level")[rows],
+            since=np.where(held > 0, at - held * CELL, NEVER), facts=self._facts, home=None, at=at,
+            score=np.maximum(-self._c("fall")[rows].astype(np.float64), 0),
         )  # fmt: skip
 
-    def _take(self, rows: NDArray[np.intp], warmth: NDArray[np.float64], at: int) -> None:
-        """What this cell tells: the coldest, the fall, the power, and how warm it is while somebody is up."""
-        c = self._columns
-        told, power = c["taken"][self._power, rows], c["value"][self._power, rows]
-        drawn = rows[(told != NEVER) & (told > at - POWER_TOLD)]
-        watts = self._c("watts")
-        watts[drawn] += HOURLY * (c["value"][self._power, drawn] - watts[drawn])
-        watts[rows[np.isnan(power)]] = 0
-        sign = c["last_sign"][rows]
-        up = (sign != NEVER) & (sign > at - LAST_SIGN) & ~(c["value"][self._bed, rows] > 0) & ~c["out"][rows]
-        run = np.where(up, np.minimum(self._c("up_run")[rows], 254) + 1, 0)
-        self._c("up_run")[rows] = run
-        heard = ~np.isnan(warmth)
-        self._c("coldest")[rows[heard]] = np.fmin(self._c("coldest")[rows[heard]], warmth[heard])
-        before, fall = self._c("before"), self._c("fall")
-        change = (warmth - before[rows]) * (HOUR / CELL)
-        fall[rows] = np.where(np.isnan(change), 0, fall[rows] + SLOPE * (change - fall[rows]))
-        before[rows] = warmth
-        warm = rows[heard & (run >= WARM_AFTER) & (self._c("level")[rows] == Level.NONE)]
-        self._c("up_sum")[warm] += self._c("before")[warm]
-        self._c("up_watts")[warm] += watts[warm]
-        self._c("up_cells")[warm] += self._c("up_cells")[warm] < np.iinfo(np.uint8).max
-
-    def _judge(
-        self, rows: NDArray[np.intp], warmth: NDArray[np.float64], known: NDArray[np.bool_], at: int
-    ) -> NDArray[np.int8]:
-        """(r,) the level. It lasts until the room is a little warmer than the limit that holds then."""
-        old, held = self._c("level")[rows], self._c("held")
-        low, warm = self._limits(rows)
-        warm = np.where(self._c("up_run")[rows] >= WARM_AFTER, warm, -np.inf)
-        limit = np.maximum(low, warm)
-        below = (warmth <= self._spec.only_below) & (warmth <= limit) & (self._c("fall")[rows] <= RISES)
-        below &= self._at_home(rows, at)
-        held[rows] = np.where(below | ((old > 0) & (warmth < limit + ENDS_ABOVE)), np.minimum(held[rows], 254) + 1, 0)
-        firing = (held[rows] > 0) & ((old > 0) | (held[rows] >= self._spec.hold // CELL))
-        priority = np.int8(LEVELS[self._rule.priority])
-        level = np.where(firing, np.maximum(old, priority), np.int8(Level.NONE)).astype(np.int8)
-        level[firing & ((warmth <= self._spec.high_below) | (self._hours_left(rows) <= SOON))] = Level.HIGH
-        return np.where(known, level, old)
-
-    def _at_home(self, rows: NDArray[np.intp], at: int) -> NDArray[np.bool_]:
-        """(r,) somebody lies in bed, or gave a sign of life of late: an empty home may be as cold as it likes."""
-        c = self._columns
-        sign = c["last_sign"][rows]
-        seen = (c["value"][self._bed, rows] > 0) | ((sign != NEVER) & (sign > at - AT_HOME))
-        at_home: NDArray[np.bool_] = seen & ~c["out"][rows]
-        return at_home
-
-    def _limits(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """(2, r) Celsius."""
-        spread = self._c("spread")[:, rows].astype(np.float64)
-        usual = self._c("usual_watts")[rows].astype(np.float64)
-        gone = (usual > 0) & (self._c("watts")[rows] < POWER_GONE * usual)
-        least = np.array([np.full(len(rows), self._spec.below_coldest),
-                          np.where(gone, self._spec.drop_unheated, self._spec.drop)])  # fmt: skip
-        limits: NDArray[np.float64] = self._usual(rows) - np.maximum(least, ABOVE * np.sqrt(spread))
-        return limits
-
-    def _usual(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """(2, r) Celsius."""
-        usual: NDArray[np.float64] = self._start + self._c("mean")[:, rows].astype(np.float64)
-        return usual
-
-    def _learn(self, rows: NDArray[np.intp]) -> None:
-        """Noon: both levels of the day that ends, at most three standard deviations off."""
-        coldest, cells = self._c("coldest")[rows].astype(np.float64), self._c("up_cells")[rows]
-        told = np.array([np.isfinite(coldest), cells >= SEEN_UP])
-        value = np.array([np.where(told[COLDEST], coldest, 0), self._c("up_sum")[rows] / np.maximum(cells, 1)])
-        days, mean, spread = (self._c(n)[:, rows].astype(np.float64) for n in ("days", "mean", "spread"))
-        rate = np.where(told, np.maximum(RATE, 1 / (PRIOR_COUNT + days)), 0)
-        furthest = ABOVE * np.maximum(np.sqrt(spread), LEAST_SPREAD)
-        off = np.clip(value - self._start - mean, -furthest, furthest)
-        self._c("mean")[:, rows] = mean + rate * off
-        self._c("spread")[:, rows] = np.where(told, (1 - rate) * (spread + rate * off**2), spread)
-        self._c("days")[:, rows] = np.minimum(days + told, 255)
-        watts = self._c("usual_watts")
-        seen, mine = told[UP], rows[told[UP]]
-        drawn = self._c("up_watts")[mine] / cells[seen]
-        watts[mine] = np.where(days[UP, seen] == 0, drawn, watts[mine] + rate[UP, seen] * (drawn - watts[mine]))
-        for name, fill in (("coldest", np.nan), ("up_sum", 0), ("up_watts", 0), ("up_cells", 0)):
-            self._c(name)[rows] = fill
-
-    def _hours_left(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """(r,) hours until the room has TOWARDS, if it goes on falling as of late."""
-        fall, warmth = self._c("fall")[rows].astype(np.float64), self._c("before")[rows].astype(np.float64)
-        hours = np.where(fall < 0, (warmth - TOWARDS) / np.maximum(-fall, 1e-3), NEVER_SO)
-        left: NDArray[np.float64] = np.where(np.isnan(hours), NEVER_SO, np.clip(hours, 0, NEVER_SO))
-        return left
-
-    def _since(self, rows: NDArray[np.intp], at: int) -> Nanos:
-        """(r,) ns: since when it is below a limit; NEVER if it is not."""
-        held = self._c("held")[rows].astype(np.int64)
-        return np.where(held > 0, at - held * CELL, NEVER)
-
     def _facts(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        limits, warmth = self._limits(rows), self._columns["value"][self.metric, rows]
-        up = (self._c("up_run")[rows] >= WARM_AFTER) & (warmth < limits[UP] + ENDS_ABOVE)
-        by, each = np.where(up, UP, COLDEST), np.arange(len(rows))
-        usual, limit = self._usual(rows)[by, each], limits[by, each]
-        told = [self._c(name)[rows].astype(np.float64) for name in ("watts", "usual_watts")]
-        return np.column_stack([warmth, usual, limit, up, self._hours_left(rows), *told])
+        table = np.zeros((len(rows), len(FACTS)))
+        _tell(rows, self._everything(), table)
+        return table
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""
-        verdict = self._c("verdict")
-        rows = np.arange(len(verdict))
-        return findings_of(
-            rows, rule=self._index, verdict=verdict, level=self._c("level"), since=self._since(rows, max(at, 0)),
-            score=np.zeros(len(verdict)), facts=self._facts, home=None, at=at,
-        )  # fmt: skip
+        return self._findings(np.arange(self._columns.rows["home"]), at)

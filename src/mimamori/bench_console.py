@@ -43,7 +43,7 @@ _STAMP = re.compile(rb'tile-head\\">(\d{16,})<')
 class Consoles:
     """cores: processor seconds of the server a second. *_ms: from a tile's change to its arrival at a console.
 
-    wall_bytes, assets_bytes: the page, and the scripts, shapes and style that it names, on the wire with headers, as a
+    wall_bytes, assets_bytes: the page, and the scripts and style that it names, on the wire with headers, as a
     browser asks for them (gzip). wall_ms: until the page is there. paint_ms: until the wall is on the screen of a real
     browser that has kept nothing, median of PAINTS; NaN without one.
     """
@@ -168,7 +168,7 @@ async def _weigh(address: str, cookie: str) -> dict[str, Any]:
     began = stopwatch()
     page = await _get(address, cookie, "/")
     took = _since(began) * 1000
-    names = sorted({"/static/console.css", "/static/console.js", "/static/shapes.svg", "/static/icon.svg", *_modules()})
+    names = sorted({"/static/console.css", "/static/console.js", "/static/icon.svg", *_modules()})
     assets = [await _get(address, cookie, name) for name in names]
     return {
         "wall_bytes": len(page), "wall_ms": took,

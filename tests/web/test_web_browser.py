@@ -185,6 +185,18 @@ async def test_a_lost_line_shows_and_catches_up_without_reload(browser: Browser,
     await line.close(server)
 
 
+async def test_a_tile_that_changes_fetches_nothing(browser: Browser, ward: Any, opened_event: Any) -> None:
+    page = await console(browser, ward)
+    await expect(page.locator("#t-H001 .tile-state .shape")).to_be_visible()
+    drawn = await page.evaluate("document.querySelector('#t-H001 .tile-state use').getBoundingClientRect().width")
+    assert drawn > 10  # the shape is there, not an empty box
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await ward.tell(opened_event("H001"))
+    await expect(page.locator(".tile").first).to_contain_text("警報")
+    assert asked == []
+
+
 async def test_old_figures_fade(browser: Browser, ward: Any, a_tile: Any) -> None:
     fresh = a_tile(0)
     (metric, value, unit, taken), *rest = fresh.values

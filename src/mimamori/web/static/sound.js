@@ -87,7 +87,7 @@ function show() {
   const label = muted ? say("sound.muted", { left: `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}` }) : text ? say("sound.off") : say("sound.on");
   if (button.dataset.label === label) return;
   button.dataset.label = label;
-  button.innerHTML = `<svg class="shape" aria-hidden="true"><use href="/static/shapes.svg#sound-${muted || text ? "off" : "on"}"/></svg>`;
+  button.innerHTML = `<svg class="shape" aria-hidden="true"><use href="#shape-sound-${muted || text ? "off" : "on"}"/></svg>`;
   button.append(Object.assign(document.createElement("span"), { textContent: label }));
   button.classList.toggle("is-muted", muted);
 }

@@ -36,11 +36,12 @@ REPLAYED = ("power", "in_bed", "heart_rate", "respiration_rate")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """Milliseconds: median, 99th percentile, largest and mean of `count` timings."""
+    """Milliseconds: median, 99th and 99.9th percentile, largest and mean of `count` timings."""
 
     count: int
     median: float
     p99: float
+    p999: float
     largest: float
     mean: float
 
@@ -49,8 +50,10 @@ class Spread:
 class Size:
     """The figures for one number of households.
 
-    idle_tick: one-second ticks in which nothing arrives, over a day: its midnight and the time at which quiet nights
-    are learned are among them. idle_minute: those in which the rules look (once a minute). busy_tick: ticks ten seconds
+    idle_tick: one-second ticks in which nothing arrives and nothing changes, over a day: its midnight and the time at
+    which quiet nights are learned are among them. idle_minute: those in which the rules look (once a minute). turned:
+    the worst of the others, in which verdicts turned (all sensors of all households fall silent at once), in ms.
+    busy_tick: ticks ten seconds
     apart, each bringing `values` readings and folding them in.
     reading_ns: in one batch of two million. growth_us: to add a household to a running engine.
     """
@@ -59,6 +62,7 @@ class Size:
     bytes_per_household: int
     idle_tick: Spread
     idle_minute: Spread
+    turned: float
     busy_tick: Spread
     values: int
     reading_ns: float
@@ -110,16 +114,21 @@ def _measure(site: Site, households: int, rng: np.random.Generator) -> Size:
         now += MINUTE
         engine.step(no_readings(), now)
     _know_nights(engine, site)
-    idle, looked = [], []
+    idle: list[float] = []
+    looked: list[float] = []
+    turned = [0.0]
     for _ in range(IDLE_SECONDS):
         now += SECOND
-        idle.append(_timed(engine, no_readings(), now))
-        if now % MINUTE == SECOND:
-            looked.append(idle[-1])
+        begun = time.perf_counter()
+        changed = len(engine.step(no_readings(), now))
+        spent = time.perf_counter() - begun
+        (turned if changed else idle).append(spent)
+        if now % MINUTE == SECOND and not changed:
+            looked.append(spent)
     return Size(
         households=households, bytes_per_household=engine.bytes_per_home(), idle_tick=_spread(idle),
-        idle_minute=_spread(looked), busy_tick=_spread(busy), values=TICK_VALUES, reading_ns=taken / LARGE * 1e9,
-        growth_us=_growth(engine, homes, now) * 1e6,
+        idle_minute=_spread(looked), turned=max(turned) * 1e3, busy_tick=_spread(busy), values=TICK_VALUES,
+        reading_ns=taken / LARGE * 1e9, growth_us=_growth(engine, homes, now) * 1e6,
     )  # fmt: skip
 
 
@@ -191,9 +200,10 @@ def _timed(engine: Engine, batch: ReadingBatch, now: int) -> float:
 
 
 def _spread(seconds: Sequence[float]) -> Spread:
-    ms = np.array(seconds) * 1e3
+    ms = np.array(seconds or [0.0]) * 1e3
     return Spread(
-        count=len(ms), median=float(np.median(ms)), p99=float(np.quantile(ms, 0.99)), largest=float(ms.max()),
+        count=len(seconds), median=float(np.median(ms)), p99=float(np.quantile(ms, 0.99)),
+        p999=float(np.quantile(ms, 0.999)), largest=float(ms.max()),
         mean=float(ms.mean()),
     )  # fmt: skip
 

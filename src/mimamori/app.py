@@ -40,6 +40,7 @@ from mimamori.settings import Settings
 from mimamori.sheets import keep_sheets
 from mimamori.site import Site
 from mimamori.snapshot import ROWS, take_rows
+from mimamori.stall import Stall
 from mimamori.store.embedded import EmbeddedReadings
 from mimamori.store.influx import InfluxReadings
 from mimamori.store.influxql import Server
@@ -128,7 +129,7 @@ async def serve(  # noqa: PLR0915 - straight on, see above
             outbox=Outbox(ledger, senders(settings, site.alerts.texts, stack), clock=clock.now),
             webhooks=webhook_outbox(ledger, clock.now, stack), addresses=addresses(await ledger.webhooks()),
             desk=desk, people=people, residents=residents, ways=ways(settings, site.alerts.limits), missed=missed,
-            duties=Duties(people=people, homes=homes_with_phone),
+            duties=Duties(people=people, homes=homes_with_phone), stall=Stall(site.zone),
         )  # fmt: skip
         tasks = [asyncio.create_task(loop.send(loop.outbox, stop), name="outbox")]
         if with_loop is not None:

@@ -26,7 +26,7 @@ from mimamori.coverage import Coverage
 from mimamori.duties import Duties
 from mimamori.model.alert import AlertEvent
 from mimamori.model.commands import CommandError
-from mimamori.model.findings import Verdict
+from mimamori.model.findings import FindingBatch, Verdict, no_findings
 from mimamori.model.homes import Homes
 from mimamori.model.notice import Notice
 from mimamori.model.readings import ReadingBatch, concat
@@ -37,6 +37,7 @@ from mimamori.sensors.collector import Collector
 from mimamori.sensors.decode import Decoder
 from mimamori.site import Site
 from mimamori.snapshot import pack, rows_of
+from mimamori.stall import LONGEST, Stall
 from mimamori.store.ledger import Ledger, LedgerError
 from mimamori.store.readings import ReadingStore, StoreError
 from mimamori.store.records import EngineMark, Resident
@@ -51,7 +52,6 @@ VIEW_S = 0.25  # wall seconds between views for the consoles
 VIEWED_A_SECOND = 100_000  # households: views of more than some ten thousand come less often
 MARK_EVERY_S = 30.0  # wall seconds between engine snapshots
 MARK_SHARE = 20  # and so many times what the last one took: that of 100,000 households is hundreds of megabytes
-GAP = 60 * SECOND  # a longer time between two ticks is time in which nobody watched: a set clock, a sleeping machine
 SHOWN_RESOLVED = 50
 
 
@@ -75,6 +75,7 @@ class Loop:
     residents: Mapping[str, Resident]
     ways: Ways
     duties: Duties
+    stall: Stall
     webhooks: Outbox  # an outbox of their own: a slow program never holds up a message to a person
     addresses: Mapping[str, str] = field(default_factory=dict)  # of the webhooks in use, by id
     missed: Sequence[AlertEvent] = ()  # found before a restart, not yet in the ledger: committed with the first tick
@@ -137,6 +138,8 @@ class Loop:
         """Until the disk takes it: nothing else is read meanwhile, so the broker holds the rest."""
         while True:
             await asyncio.sleep(1.0)
+            # The book goes on: who was called and did not answer, and that we stall.
+            await self._decide(self.clock.now())
             self.show(self.clock.now())
             try:
                 await self.readings.append(batch)
@@ -149,17 +152,26 @@ class Loop:
     async def _tick(self, now: int) -> bool:
         """Whether the ledger has all that came of it."""
         batch, self._waiting = concat(self._waiting), []
-        if self._ticked != NEVER and now - self._ticked > GAP * max(1.0, self.clock.speed):
+        if self._ticked != NEVER and now - self._ticked > LONGEST * max(1.0, self.clock.speed):
             log.warning("no tick for %.0f s of the service's clock: that time is unknown, not quiet",
                         (now - self._ticked) / SECOND)  # fmt: skip
             self.counts["gaps"] += 1
+            self._events += self.stall.look(self.book, self._ticked, now, self.clock.speed)
             self.engine.resume(now)
             self.coverage.downtime(self._ticked, now)
         findings = self.engine.step(batch, now)
         self._ticked = now
         self.counts["ticks"] += 1
         self.counts["findings"] += int((findings.verdict == Verdict.FIRING).sum())
-        self._events += self.book.apply(findings, self.homes, now)
+        return await self._decide(now, findings)
+
+    async def _decide(self, now: int, findings: FindingBatch | None = None) -> bool:
+        """What the book makes of findings, commands and the time; committed, then answered. Also while we stall.
+
+        Whether the ledger has all that came of it.
+        """
+        self._events += self.book.apply(no_findings() if findings is None else findings, self.homes, now)
+        self._events += self.stall.look(self.book, self._ticked, now, self.clock.speed)
         answers = self._obey(now)
         others = await self._follow(now)
         tests = await self._duties(now)

@@ -12,8 +12,9 @@ import logging
 import secrets
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, nullcontext
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,14 @@ from mimamori.loop import Loop
 from mimamori.model.homes import Homes
 from mimamori.model.times import DAY, NEVER
 from mimamori.notify.outbox import Outbox
+from mimamori.rehearsals import Rehearsals
 from mimamori.retention import Kept, look_after
 from mimamori.rules.engine import FORMAT, Engine
 from mimamori.sensors.collector import Collector
 from mimamori.sensors.decode import Decoder
 from mimamori.sensors.profile import topic_filters
 from mimamori.settings import Settings
+from mimamori.shadows import Shadows
 from mimamori.sheets import keep_sheets
 from mimamori.site import Site
 from mimamori.snapshot import ROWS, take_rows
@@ -49,6 +52,7 @@ from mimamori.store.readings import ReadingStore, StoreError
 from mimamori.store.records import EngineMark
 from mimamori.stream.clock import Clock, wall
 from mimamori.web.app import create_web
+from mimamori.web.changes import changed_site, own_by_row, own_limits
 from mimamori.web.desk import Desk
 from mimamori.web.phone import Phone
 from mimamori.web.sign_in import WebSettings
@@ -94,25 +98,27 @@ async def serve(  # noqa: PLR0915 - straight on, see above
         desk = Desk(ledger)
         places: dict[str, str] = {}  # filled below, when residents are known
         telephone = phone(settings, desk, ledger, site.alerts.texts, clock.now, places)
-        server, listening = _web_server(desk, ledger, settings, site, telephone, readings), _listen(settings)
+        rehearsals = await stack.enter_async_context(aclosing(Rehearsals(site, settings)))
+        server, listening = (
+            _web_server(desk, ledger, settings, site, telephone, readings, rehearsals), _listen(settings)
+        )  # fmt: skip
         serving = asyncio.create_task(server.serve(sockets=[listening]), name="web")
         stack.push_async_callback(_end_web, desk, server, serving)
 
-        engine = Engine(homes, site.rules, site.metrics, site.zone, gates=site.gates)
         if mark is not None:
             clock.not_before(mark.at)
         now = clock.now()
-        restored = mark is not None and bool(saved) and await _restore(engine, saved, mark.at, readings, now)
-        coverage = _watched(saved if restored else {}, mark, now)
+        begun = await _begin_engine(site, ledger, homes, readings, saved, NEVER if mark is None else mark.at, now)
+        coverage = _watched(saved if begun.restored else {}, mark, now)
         if prepare is not None:
-            await prepare(ledger, homes, engine, clock, readings)
+            await prepare(ledger, homes, begun.engine, clock, readings)
             now = clock.now()
         residents = {r.household: r for r in await ledger.residents()}
         places |= place(homes, residents.values())
         homes_with_phone = {r.household: r.phone for r in residents.values() if r.phone and answerable(settings)}
         book = Book(site.rule_infos, site.alerts, places=places, askable=homes_with_phone)
         book.restore(await ledger.alert_events(since=NEVER if mark is None else now - 30 * DAY))
-        missed = book.repair(engine.current(), homes) if restored else []
+        missed = book.repair(begun.engine.current(), homes) if begun.restored else []
         people = persons(await ledger.all_staff())
         collector = await stack.enter_async_context(
             Collector(
@@ -122,13 +128,14 @@ async def serve(  # noqa: PLR0915 - straight on, see above
             )
         )  # fmt: skip
         loop = Loop(
-            site=site, clock=clock, coverage=coverage, homes=homes, readings=readings, ledger=ledger,
+            site=begun.site, clock=clock, coverage=coverage, homes=homes, readings=readings, ledger=ledger,
             collector=collector,
-            decoder=Decoder(homes, site.metrics, site.profiles), engine=engine, book=book,
+            decoder=Decoder(homes, site.metrics, site.profiles), engine=begun.engine, book=book,
             history=recall(reversed(await ledger.notices(limit=HISTORY)), now),
             outbox=Outbox(ledger, senders(settings, site.alerts.texts, stack), clock=clock.now),
             webhooks=webhook_outbox(ledger, clock.now, stack), addresses=addresses(await ledger.webhooks()),
-            desk=desk, people=people, residents=residents, ways=ways(settings, site.alerts.limits), missed=missed,
+            desk=desk, shadows=begun.shadows, people=people, residents=residents,
+            ways=ways(settings, site.alerts.limits), missed=missed,
             duties=Duties(people=people, homes=homes_with_phone), stall=Stall(site.zone),
         )  # fmt: skip
         tasks = [asyncio.create_task(loop.send(loop.outbox, stop), name="outbox")]
@@ -136,7 +143,9 @@ async def serve(  # noqa: PLR0915 - straight on, see above
             tasks.append(asyncio.create_task(_ends_with(with_loop(loop), stop), name="beside"))
         beside = {
             "webhooks": loop.send(loop.webhooks, stop),
-            "entries": keep_up(loop, ledger, stop, places=places, phones=homes_with_phone, asks=answerable(settings)),
+            "entries": keep_up(
+                loop, ledger, stop, site=site, places=places, phones=homes_with_phone, asks=answerable(settings)
+            ),
             "sheets": keep_sheets(settings.data / SHEETS, ledger, site.alerts.roster, clock.now, stop),
             "retention": look_after(
                 readings,
@@ -167,7 +176,13 @@ async def _ends_with(work: Awaitable[None], stop: asyncio.Event) -> None:
 
 
 def _web_server(  # noqa: PLR0917 - the parts that the web meets
-    desk: Desk, ledger: Ledger, settings: Settings, site: Site, telephone: Phone | None, readings: ReadingStore
+    desk: Desk,
+    ledger: Ledger,
+    settings: Settings,
+    site: Site,
+    telephone: Phone | None,
+    readings: ReadingStore,
+    rehearsals: Rehearsals,
 ) -> uvicorn.Server:
     web = create_web(
         desk, ledger,
@@ -175,7 +190,7 @@ def _web_server(  # noqa: PLR0917 - the parts that the web meets
             secret=_secret(settings.data / "web-secret"), secure=settings.host not in {"127.0.0.1", "::1"}
         ),
         clock=wall, site=site, more=[telephone.router()] if telephone else [], readings=readings,
-        sheets=settings.data / SHEETS,
+        sheets=settings.data / SHEETS, rehearser=rehearsals,
     )  # fmt: skip
     config = uvicorn.Config(
         web, host=settings.host, port=settings.port, log_level="warning", lifespan="on", timeout_graceful_shutdown=2
@@ -247,13 +262,37 @@ def _watched(saved: Mapping[str, NDArray[Any]], mark: EngineMark | None, now: in
     return coverage
 
 
-async def _restore(
-    engine: Engine, saved: Mapping[str, NDArray[Any]], at: int, readings: ReadingStore, now: int
-) -> bool:
-    """The engine as it was at `at`, then the readings stored since, then on from here: downtime is not quiet time.
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """site: with the changes that are in force. restored: the engine goes on from a snapshot."""
 
-    False if it begins anew, since the snapshot does not fit.
-    """
+    site: Site
+    engine: Engine
+    shadows: Shadows
+    restored: bool
+
+
+async def _begin_engine(  # noqa: PLR0917 - what it begins from
+    site: Site, ledger: Ledger, homes: Homes, readings: ReadingStore, saved: Mapping[str, NDArray[Any]], at: int,
+    now: int,
+) -> _Begun:  # fmt: skip
+    """The engine and its shadows, from the snapshot `saved` of the time `at` where there is one."""
+    present, _ = changed_site(site, await ledger.trials())
+    engine = Engine(homes, present.rules, site.metrics, site.zone, gates=site.gates)
+    shadows = Shadows(homes)
+    if not saved:
+        return _Begun(present, engine, shadows, restored=False)
+    own = own_by_row(own_limits(await ledger.limits(), present.rules, now)[0], homes)
+    engine.set_own(own)
+    if not _begin_from(engine, saved):
+        return _Begun(present, engine, shadows, restored=False)
+    await shadows.restore(site, saved, engine, ledger)
+    shadows.set_own(own)
+    return _Begun(present, engine, shadows, restored=await _catch_up((engine, shadows), at, readings, now))
+
+
+def _begin_from(engine: Engine, saved: Mapping[str, NDArray[Any]]) -> bool:
+    """The engine as it was; False if it begins anew, since the snapshot does not fit."""
     try:
         engine.restore(
             {name: array for name, array in saved.items() if name not in ROWS and not name.startswith("watch.")}
@@ -261,12 +300,19 @@ async def _restore(
     except ValueError as error:
         log.warning("snapshot not used: %s", error)
         return False
+    return True
+
+
+async def _catch_up(engines: Sequence[Engine | Shadows], at: int, readings: ReadingStore, now: int) -> bool:
+    """The readings stored since `at`, then on from here: downtime is not quiet time."""
     try:
         async for batch in readings.scan_all(at + 1, now + 1):
-            engine.step(batch, int(batch.got[-1]))
+            for engine in engines:
+                engine.step(batch, int(batch.got[-1]))
     except StoreError as error:  # a server that is away must not keep the watch from starting
         log.warning("the readings since the last snapshot are not caught up with: %s", error)
-    engine.resume(now)
+    for engine in engines:
+        engine.resume(now)
     return True
 
 

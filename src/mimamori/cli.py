@@ -38,6 +38,7 @@ from mimamori.ingest import Load, measure, told
 from mimamori.model.times import NEVER, parse_duration, parse_instant
 from mimamori.on_duty import look_up, read_staff
 from mimamori.register import device, resident, user
+from mimamori.rehearsals import rehearse_command
 from mimamori.replay import replay as replay_file
 from mimamori.replay import write_lines
 from mimamori.restart import bench_restart
@@ -430,7 +431,7 @@ def bench_ingest(site: Path | None, **asked: Any) -> None:
 
 bench.add_command(bench_store)
 bench.add_command(bench_restart)
-for group in (user, resident, device, importing, conform):
+for group in (user, resident, device, importing, conform, rehearse_command):
     main.add_command(group)
 
 

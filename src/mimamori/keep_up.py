@@ -14,17 +14,20 @@ from mimamori.channels import addresses
 from mimamori.duties import persons
 from mimamori.loop import Loop
 from mimamori.model.homes import Homes
+from mimamori.site import Site
 from mimamori.store.ledger import Ledger, LedgerError
 from mimamori.store.records import Device, Resident
+from mimamori.web.changes import changed_site, own_limits
 
 log = logging.getLogger(__name__)
 EVERY_S = 30.0  # wall seconds: entries of another process are found this late, those of the console at once
 
 
 async def keep_up(
-    loop: Loop, ledger: Ledger, stop: asyncio.Event, *, places: dict[str, str], phones: dict[str, str], asks: bool
-) -> None:
-    """Until `stop`: at once, whenever the console has an entry, and every half minute.
+    loop: Loop, ledger: Ledger, stop: asyncio.Event, *, site: Site, places: dict[str, str], phones: dict[str, str],
+    asks: bool,
+) -> None:  # fmt: skip
+    """Until `stop`: at once, whenever the console has an entry, and every half minute. site: as its files say.
 
     places: code by household; phones: of homes that may be asked (if `asks`). Both are changed in place.
     """
@@ -34,6 +37,7 @@ async def keep_up(
         try:
             staff, residents, devices = await ledger.all_staff(), await ledger.residents(), await ledger.devices()
             webhooks = await ledger.webhooks()
+            await _take_changes(loop, ledger, site)
         except LedgerError as error:
             log.warning("entries are taken up later: %s", error)
         else:
@@ -53,6 +57,18 @@ def place(homes: Homes, residents: Collection[Resident]) -> dict[str, str]:
     for r in residents:
         homes.place(r.household, r.area)
     return {r.household: r.code for r in residents}
+
+
+async def _take_changes(loop: Loop, ledger: Ledger, site: Site) -> None:
+    """Rules that were put in force, parameters of single households, shadows."""
+    trials, limits = await ledger.trials(), await ledger.limits()
+    present, stale = changed_site(site, trials)
+    own, lapsed = own_limits(limits, present.rules, loop.clock.now())
+    loop.change_rules(present)  # and at once, before a tick can come between
+    loop.set_own(own)
+    await loop.shadows.take(trials, site, loop.engine, ledger)
+    loop.shadows.set_own(loop.own)
+    loop.stale_changes(stale, [f"{limit.household} {limit.rule} {limit.key}" for limit in lapsed])
 
 
 def _replace(held: dict[str, str], fresh: dict[str, str]) -> None:

@@ -33,8 +33,10 @@ from mimamori.model.readings import ReadingBatch, concat
 from mimamori.model.times import HOUR, NEVER, SECOND
 from mimamori.notify.outbox import Outbox
 from mimamori.rules.engine import FORMAT, Engine
+from mimamori.rules.tune import Settings
 from mimamori.sensors.collector import Collector
 from mimamori.sensors.decode import Decoder
+from mimamori.shadows import Shadows
 from mimamori.site import Site
 from mimamori.snapshot import pack, rows_of
 from mimamori.stall import LONGEST, Stall
@@ -42,6 +44,7 @@ from mimamori.store.ledger import Ledger, LedgerError
 from mimamori.store.readings import ReadingStore, StoreError
 from mimamori.store.records import EngineMark, Resident
 from mimamori.stream.clock import MILLISECOND, Clock
+from mimamori.web.changes import OwnLimits, own_by_row
 from mimamori.web.desk import Desk, Light, View
 
 log = logging.getLogger(__name__)
@@ -77,11 +80,13 @@ class Loop:
     duties: Duties
     stall: Stall
     webhooks: Outbox  # an outbox of their own: a slow program never holds up a message to a person
+    shadows: Shadows
     addresses: Mapping[str, str] = field(default_factory=dict)  # of the webhooks in use, by id
     missed: Sequence[AlertEvent] = ()  # found before a restart, not yet in the ledger: committed with the first tick
     counts: Counter[str] = field(default_factory=Counter)
     lights: dict[str, Light] = field(default_factory=dict)
     coverage: Coverage = field(default_factory=Coverage)
+    own: Mapping[int, Mapping[str, Settings]] = field(default_factory=dict)
     _waiting: list[ReadingBatch] = field(default_factory=list)
     _events: list[AlertEvent] = field(default_factory=list)
     _ticked: int = NEVER
@@ -159,7 +164,9 @@ class Loop:
             self._events += self.stall.look(self.book, self._ticked, now, self.clock.speed)
             self.engine.resume(now)
             self.coverage.downtime(self._ticked, now)
+            self.shadows.resume(now)
         findings = self.engine.step(batch, now)
+        self.shadows.step(batch, now)
         self._ticked = now
         self.counts["ticks"] += 1
         self.counts["findings"] += int((findings.verdict == Verdict.FIRING).sum())
@@ -200,6 +207,7 @@ class Loop:
             log.warning("%s", sentence)
         self._events = []
         _answer(answers, None)
+        await self.shadows.keep(self.ledger)
         return True
 
     def _obey(self, now: int) -> list[asyncio.Future[None]]:
@@ -242,7 +250,8 @@ class Loop:
         return notices
 
     def _snapshot(self) -> dict[str, NDArray[Any]]:
-        return rows_of(self.homes) | self.coverage.snapshot() | self.engine.snapshot()
+        mine = rows_of(self.homes) | self.coverage.snapshot()
+        return mine | self.engine.snapshot() | self.shadows.snapshot()
 
     async def _keep(self, arrays: Mapping[str, NDArray[Any]], now: int) -> None:
         """The snapshot of the tick at `now` into the ledger, which has that tick's events; the loop goes on meanwhile.
@@ -260,6 +269,32 @@ class Loop:
             self.counts["ledger_failures"] += 1
             self._light("ledger", "台帳に書けません", f"cannot write the ledger: {error}", ok=False)
         self._mark_due = wall() + max(MARK_EVERY_S, MARK_SHARE * (wall() - begun))
+
+    def change_rules(self, site: Site) -> None:
+        """From now on the rules of `site`, which differ in parameters alone: all that was learned stays."""
+        if site.rules == self.site.rules:
+            return
+        engine = Engine(self.homes, site.rules, site.metrics, site.zone, gates=site.gates)
+        engine.restore(self.engine.snapshot())
+        self.site, self.engine = site, engine
+        self.own = {}  # set anew by whoever changes the rules
+
+    def set_own(self, own: OwnLimits) -> None:
+        """Parameters of single households, by household and rule; of those that have a row."""
+        rows = own_by_row(own, self.homes)
+        if rows != self.own:
+            self.engine.set_own(rows)
+            self.own = rows
+        self.shadows.set_own(rows)
+
+    def stale_changes(self, changes: Sequence[str], limits: Sequence[str]) -> None:
+        """A light for what was entered and no longer fits the files: it is not used, and somebody must look."""
+        told = "; ".join([*changes, *limits])[:400]
+        ja, _, en = changes[0].partition(" / ") if changes else (told, "", told)
+        self._fault(
+            "changes", f"ファイルに合わなくなった設定は使っていません: {ja}" if told else "",
+            f"settings that no longer fit the files are not used: {en}",
+        )  # fmt: skip
 
     async def send(self, outbox: Outbox, stop: asyncio.Event) -> None:
         """An outbox's own loop: a slow channel never holds up a tick."""
@@ -287,6 +322,10 @@ class Loop:
             f"durable, but not in its final place: {trouble}" if trouble else "readings reach their final place",
             ok=not trouble,
         )  # fmt: skip
+        broken = self.shadows.broken
+        self._fault(
+            "shadows", f"試し運転の決まりが止まりました: {broken}" if broken else "", f"shadow rules stopped: {broken}"
+        )
         alerts = self.book.alerts()
         closed = [a for a in alerts if a.state == "resolved"][-SHOWN_RESOLVED:]
         live = [a for a in alerts if a.state != "resolved"]
@@ -298,6 +337,11 @@ class Loop:
             View(now=now, zone=self.site.zone.name, speed=self.clock.speed, tiles=tiles, alerts=(*live, *closed),
                  lights=tuple(self.lights.values()), counts=dict(self.counts), gaps=self.coverage.gaps(self.homes))
         )  # fmt: skip
+
+    def _fault(self, name: str, ja: str, en: str) -> None:
+        """A light for what may not be there at all: none until it first goes wrong; "" is well."""
+        if ja or name in self.lights:
+            self._light(name, ja or "異常なし", en if ja else "all is well", ok=not ja)
 
     def _light(self, name: str, ja: str, en: str, *, ok: bool) -> None:
         held = self.lights.get(name)

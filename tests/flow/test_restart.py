@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mimamori.alerts.book import Book
-from mimamori.app import _restore
+from mimamori.app import _begin_from, _catch_up
 from mimamori.model.findings import Verdict
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch, concat
@@ -66,7 +66,8 @@ async def restart_law(path: Path, site: Site, folder: Path, most: int) -> int:
             ours.add_device("0-a-newcomer", "bed")  # would be the first if rows went by name
             store = await EmbeddedReadings.open(folder, homes=ours, metrics=site.metrics, stage_at=20_000)
             again = Engine(ours, site.rules, site.metrics, site.zone)
-            assert await _restore(again, saved, at, store, now)
+            assert _begin_from(again, saved)
+            assert await _catch_up((again,), at, store, now)
             compared += same(never, homes, again, ours)
             await store.close()
             store = await EmbeddedReadings.open(folder, homes=homes, metrics=site.metrics, stage_at=20_000)

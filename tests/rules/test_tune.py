@@ -50,5 +50,4 @@ def test_mistakes_in_bounds_are_named_with_their_key() -> None:
 def test_what_may_be_set_for_one_household() -> None:
     assert own_keys(PULSE) == ("low.high", "high.high", "high.medium")
     assert own_keys(RULES["inactivity"]) == ()
-    assert "latest" in own_keys(RULES["not-up-yet"])
-    assert "margin" not in own_keys(RULES["not-up-yet"])
+    assert own_keys(RULES["not-up-yet"]) == ("latest",)

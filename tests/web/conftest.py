@@ -21,6 +21,8 @@ from mimamori.model.commands import CommandError
 from mimamori.model.homes import Homes
 from mimamori.model.notice import Notice
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND, parse_instant
+from mimamori.rehearsals import Rehearsals
+from mimamori.settings import Settings
 from mimamori.simulator.days import simulate
 from mimamori.simulator.households import households
 from mimamori.site import load_site
@@ -89,6 +91,7 @@ class Ward:
     errors: list[object] = field(default_factory=list)
     readings: EmbeddedReadings | None = None
     homes: Homes = field(default_factory=Homes)
+    rehearsals: Rehearsals | None = None
 
     async def live_days(self, days: int) -> str:
         """A simulated household's last days in the store; its id."""
@@ -231,7 +234,11 @@ async def ward(tmp_path: Path) -> AsyncIterator[Ward]:
     ward.tiles = {t.household: t for t in (tile_of(i) for i in range(12))}
     ward.readings = await EmbeddedReadings.open(tmp_path / "readings", homes=ward.homes, metrics=SITE.metrics)
     settings = WebSettings(secret=b"s" * 32, secure=False)
-    app = create_web(desk, ledger, settings=settings, clock=lambda: ward.clock, site=SITE, readings=ward.readings)
+    ward.rehearsals = Rehearsals(SITE, Settings(data=tmp_path))
+    app = create_web(
+        desk, ledger, settings=settings, clock=lambda: ward.clock, site=SITE, readings=ward.readings,
+        rehearser=ward.rehearsals,
+    )  # fmt: skip
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     obeying = asyncio.create_task(ward.obey())
@@ -240,6 +247,7 @@ async def ward(tmp_path: Path) -> AsyncIterator[Ward]:
     yield ward
     for client in ward.clients:
         await client.aclose()
+    await ward.rehearsals.aclose()
     desk.close()
     server.should_exit = True
     await serving

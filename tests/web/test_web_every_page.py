@@ -11,6 +11,10 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from mimamori.model.times import DAY
+from mimamori.store.records import Access, Limit, Trial
+from mimamori.web.tuning import Job
+
 pytestmark = pytest.mark.server
 
 ALERT = "H001/inactivity/20261122T213605Z"
@@ -19,7 +23,9 @@ PAGES = (
     "/households/H001/letter", "/handover/2026-11-23/night",
     "/outbox", "/health", "/admin/residents",
     "/admin/residents/new", "/admin/residents/H001", "/admin/devices", "/admin/staff", "/admin/staff/N-01",
-    "/admin/roster", "/admin/absences", "/admin/texts", "/admin/webhooks", "/offline", "/no-such-page",
+    "/admin/roster", "/admin/absences", "/admin/texts", "/admin/webhooks", "/admin/rules", "/admin/rules/heart-rate",
+    "/admin/rehearsals/r1", "/admin/rehearsals/r2", "/admin/trials/t1", "/admin/residents/H001/limits", "/offline",
+    "/no-such-page",
 )  # fmt: skip
 ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -72,11 +78,32 @@ async def broken(page: Page, path: str) -> list[Any]:
     ]
 
 
+async def tuned(ward: Any) -> None:
+    """A rehearsal that is done and one that is not, a shadow, and a resident's own limit."""
+    told = {"household": "H001", "opened": "2026-11-20T02:00:00+09:00", "resolved": None, "priority": "high",
+            "why": "心拍数が02:00から6分ほど範囲外です。", "why_en": "Heart rate", "truth": "true"}  # fmt: skip
+    result = {
+        "days": 30, "households": 1, "before": 3, "after": 2, "kept": 1, "raised": 0, "lowered": 1, "minutes": -10.0,
+        "minutes_each": 10.0, "measured": 0, "added_truth": {"unknown": 1}, "removed_truth": {"true": 2},
+        "readings": 86_400, "seconds": 3.2, "added": [told | {"truth": "unknown"}], "removed": [told, told],
+        "homes": [{"household": "H001", "before": 3, "after": 2, "added": 1, "removed": 2}],
+    }  # fmt: skip
+    usual = {"rule": "heart-rate", "settings": {"low.high": 45}, "days": 30, "by": "AD-1", "started": ward.clock}
+    for job in (Job(id="r1", **usual, result=result), Job(id="r2", **usual, done=3, of=30)):
+        ward.rehearsals.remember(job)
+    trial = Trial(id="t1", rule="heart-rate", settings='{"low.high": 45}', name="下限45", reason="試す", by="AD-1",
+                  since=ward.clock - DAY, base="")  # fmt: skip
+    limit = Limit(household="H001", rule="heart-rate", key="low.high", value="45", reason="主治医の指示", by="AD-1",
+                  since=ward.clock, until=ward.clock + DAY)  # fmt: skip
+    await ward.ledger.enter(Access(who="AD-1", whose="", what="shadow", at=ward.clock), trial, limit)
+
+
 async def test_every_page_is_accessible_and_fits_360_px(
     ward: Any, page: Page, opened_event: Any, notice_for: Any
 ) -> None:
     await ward.tell(opened_event("H001"), notice_for(ALERT))
     await ward.furnish("H001")
+    await tuned(ward)
     found, wide = [], []
     for path in PAGES:
         await page.goto(ward.url + path)

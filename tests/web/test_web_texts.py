@@ -10,13 +10,14 @@ from typing import get_args
 
 import pytest
 
+from mimamori.alerts.hindsight import Truth
 from mimamori.alerts.proof import Proof
 from mimamori.model.alert import Category, EventKind, Outcome, Priority
 from mimamori.model.notice import Channel, NoticeKind, Status
 from mimamori.model.readings import RejectReason
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND, parse_instant
 from mimamori.rules import absent, away, band, climate, cooling, count, evidence, silent, stay
-from mimamori.store.records import Role
+from mimamori.store.records import Role, TrialStatus
 from mimamori.web.desk import Cause, Doing, TileState
 from mimamori.web.entries import AbsenceKind, Relation
 from mimamori.web.words import LANGS, ago, catalogue, clock, number, span
@@ -30,8 +31,16 @@ PARTS = {
     "state": TileState, "doing": Doing, "doing-short": Doing, "priority": Priority, "outcome": Outcome,
     "event": EventKind, "channel": Channel, "status": Status, "kind": NoticeKind, "role": Role, "category": Category,
     "reject": RejectReason, "absence": AbsenceKind, "relation": Relation, "gap": Cause,
+    "trial-status": TrialStatus, "truth": Truth,
 }  # fmt: skip
-NAMED_ELSEWHERE = {"evidence", "count", "by", "unit", "text"}  # names come from rules, the loop and sensors
+NAMED_ELSEWHERE = {
+    "evidence",
+    "count",
+    "by",
+    "unit",
+    "text",
+    "parameter",
+}  # names come from elsewhere
 
 
 @pytest.mark.parametrize("key", sorted(catalogue()))

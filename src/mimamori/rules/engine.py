@@ -315,6 +315,25 @@ class Engine:
         for later in self._later:
             later.finish()
 
+    def inherit(self, saved: Mapping[str, NDArray[Any]], rules: Mapping[str, str]) -> None:
+        """Begin with what another engine of the same homes knows: its shared columns and, for rules by their name here,
+        the columns of the rule so named there. What has another shape there (sums of the minute) begins anew.
+        """
+        self._fit()
+        for later in self._later:
+            later.drop()
+        for name in self._columns.declared:
+            rule, dot, column = name.rpartition(".")
+            source = saved.get(f"{rules[rule]}.{column}" if dot and rule in rules else name)
+            mine = self._columns[name]
+            if source is not None and source.shape[:-1] == mine.shape[:-1] and source.dtype == mine.dtype:
+                mine[..., : source.shape[-1]] = source[..., : mine.shape[-1]]
+        self._place_own()
+        self._placed = -1
+        self._set_gates(0)
+        self._waiting = ReadingBatch(**{name: saved[f"waiting.{name}"] for name in PENDING})
+        self._evaluated = int(saved["engine"][1])
+
     def bytes_per_home(self) -> int:
         """Bytes of state for one household, without its devices."""
         return self._columns.bytes_per_home()
@@ -361,6 +380,11 @@ def _canonical(rules: Mapping[str, Settings]) -> tuple[tuple[str, tuple[tuple[st
 
 def _detector_of(rule: Rule) -> Kind:
     return _KINDS[type(rule.condition)]
+
+
+def judged_first(rule: Rule) -> bool:
+    """Whether it says whom the others must not believe: a rule is not at work as it should be without these."""
+    return _detector_of(rule) in FIRST
 
 
 def facts_of(rule: Rule) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ May import model and rules.spec. A setting is written as in the file: a number, 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,7 +36,12 @@ def value_at(condition: Condition, key: str) -> float | str:
         held = held.get(inner) if isinstance(held, dict) else None
     if isinstance(held, bool) or not isinstance(held, (int, float)):
         raise KeyError(key)
-    return format_duration(int(held)) if _is_time(condition, name) else held
+    return format_duration(int(held)) if _is_time(condition, name) else plain(held)
+
+
+def plain(value: float | str) -> float | str:
+    """A number as people write it: 40, not 40.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def number(value: float | str) -> float:
@@ -77,7 +83,12 @@ def read_setting(rule: Rule, key: str, text: str) -> float | str:
         found = float(text)
     except ValueError:
         raise ValueError(f"{rule.name}: {key}: 数字で入力してください / a number is needed") from None
-    return int(found) if found.is_integer() else found
+    return plain(found)
+
+
+def digest_of(rule: Rule) -> str:
+    """Tells one condition from another: what a change of it was made for."""
+    return hashlib.sha256(rule.condition.model_dump_json().encode()).hexdigest()[:16]
 
 
 def bound_errors(rule: Rule) -> list[ContentError]:

@@ -34,10 +34,13 @@ from mimamori.store.records import (
     Device,
     EngineMark,
     Entry,
+    Limit,
     Note,
     Resident,
     Session,
+    ShadowAlert,
     Staff,
+    Trial,
     Webhook,
 )
 
@@ -296,6 +299,27 @@ class Ledger:
         """Whom to call about a household, in order."""
         mine = (tables.contact.c.household == household) & tables.contact.c.active
         return sorted(await self._rows(tables.contact, Contact, mine), key=lambda contact: (contact.turn, contact.name))
+
+    async def limits(self) -> list[Limit]:
+        """Parameters of single households, in force or not, by household, rule and key."""
+        return await self._rows(tables.limit, Limit)
+
+    async def trials(self) -> list[Trial]:
+        """Other parameters of rules: shadows and what is or was in force, by id."""
+        return await self._rows(tables.trial, Trial)
+
+    async def put_shadow_alerts(self, alerts: Sequence[ShadowAlert]) -> None:
+        """Adds or overwrites."""
+
+        def work(connection: Connection) -> None:
+            for alert in alerts:
+                people.put(connection, tables.shadow_alert, asdict(alert))
+
+        await self._do(work)
+
+    async def shadow_alerts(self, trial: str) -> list[ShadowAlert]:
+        """Those of one trial, by id."""
+        return await self._rows(tables.shadow_alert, ShadowAlert, tables.shadow_alert.c.trial == trial)
 
     async def enter(self, access: Access, *records: Entry) -> None:
         """Adds or overwrites the records with the line that tells who did it and why: all of it or nothing.

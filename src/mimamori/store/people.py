@@ -22,11 +22,13 @@ from mimamori.store.records import (
     Contact,
     Device,
     Entry,
+    Limit,
     Note,
     Resident,
     Session,
     Staff,
     TakenError,
+    Trial,
     Webhook,
 )
 
@@ -75,7 +77,7 @@ def enter(connection: Connection, access: Access, records: Sequence[Entry]) -> N
     chain.append(connection, tables.access, [asdict(access)])
     kinds = {
         Staff: tables.staff, Resident: tables.resident, Device: tables.device, Absence: tables.absence,
-        Webhook: tables.webhook,
+        Webhook: tables.webhook, Limit: tables.limit, Trial: tables.trial,
         Note: tables.note, Contact: tables.contact,
     }  # fmt: skip
     for record in records:

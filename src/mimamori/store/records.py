@@ -118,6 +118,64 @@ class Contact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A parameter of a rule that is one household's own, until `until` (ns): then the rule's holds again.
+
+    value: JSON, as rules.tune writes settings. active: False once somebody has ended it.
+    """
+
+    household: str
+    rule: str
+    key: str
+    value: str
+    reason: str
+    by: str
+    since: int
+    until: int
+    active: bool = True
+
+
+TrialStatus = Literal["running", "ended", "in-force", "replaced"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """Other parameters of a rule: first as a shadow that tells nobody, then perhaps in force for everybody.
+
+    settings: JSON object, as rules.tune writes settings: all that differs from the rule's file. base: digest of the
+    condition in the file that they were made for. version: of the rule, counted from 1; 0 while a shadow.
+    """
+
+    id: str
+    rule: str
+    settings: str
+    name: str
+    reason: str
+    by: str
+    since: int
+    base: str
+    status: TrialStatus = "running"
+    version: int = 0
+    decided: int = NEVER  # when it was put in force, replaced or ended
+    decided_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowAlert:
+    """What a shadow would have told. id: the trial's id, a slash, and the id that the alert would have had."""
+
+    id: str
+    trial: str
+    household: str
+    device: str
+    priority: str
+    opened: int
+    ended: int
+    why_ja: str
+    why_en: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
     """Who looked at, or changed, what of whom. who: staff id. whose: household, "" for all. where: page or address."""
 
@@ -148,7 +206,7 @@ class Session:
     until: int
 
 
-Entry = Staff | Resident | Device | Absence | Note | Contact | Webhook
+Entry = Staff | Resident | Device | Absence | Note | Contact | Webhook | Limit | Trial
 """What people enter, each with its line in the access log."""
 
 

@@ -176,6 +176,48 @@ contact = Table(
     Column("active", Boolean, nullable=False),
 )  # fmt: skip
 
+limit = Table(
+    "own_limit", metadata,
+    Column("household", String, primary_key=True),
+    Column("rule", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", String, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("active", Boolean, nullable=False),
+)  # fmt: skip
+
+trial = Table(
+    "trial", metadata,
+    Column("id", String, primary_key=True),
+    Column("rule", String, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("name", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", String, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("base", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("decided", BigInteger, nullable=False),
+    Column("decided_by", String, nullable=False),
+)  # fmt: skip
+
+shadow_alert = Table(
+    "shadow_alert", metadata,
+    Column("id", String, primary_key=True),
+    Column("trial", String, nullable=False, index=True),
+    Column("household", String, nullable=False),
+    Column("device", String, nullable=False),
+    Column("priority", String, nullable=False),
+    Column("opened", BigInteger, nullable=False),
+    Column("ended", BigInteger, nullable=False),
+    Column("why_ja", Text, nullable=False),
+    Column("why_en", Text, nullable=False),
+)  # fmt: skip
+
 quarantine = Table(
     "quarantine", metadata,
     Column("id", Number, primary_key=True),

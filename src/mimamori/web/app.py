@@ -39,6 +39,8 @@ from mimamori.web import (
     manage,
     manage_pages,
     pages,
+    tuning_api,
+    tuning_pages,
     webhooks,
 )
 from mimamori.web.desk import Change, Desk, queue_order, worst_first
@@ -48,6 +50,7 @@ from mimamori.web.live import Encode, Live, LiveResponse
 from mimamori.web.records import Records
 from mimamori.web.shapes import change_shape
 from mimamori.web.sign_in import Door, WebSettings
+from mimamori.web.tuning import NoRehearser, Rehearser
 from mimamori.web.words import say
 
 _LOG = logging.getLogger(__name__)
@@ -64,13 +67,14 @@ _SAFE_HEADERS = {
 def create_web(
     desk: Desk, records: Records, *, settings: WebSettings, clock: Callable[[], int], site: Site,
     more: Sequence[APIRouter] = (), readings: ReadingStore | None = None, sheets: Path | None = None,
+    rehearser: Rehearser | None = None,
 ) -> FastAPI:  # fmt: skip
     """The console and the API as an ASGI application.
 
     clock: ns UTC of the real clock, also where the loop's runs faster: for sessions and the access log. Call
     `desk.close()` before stopping the server, so that its open streams end. more: routers with gates of their own.
     readings: the history that charts are drawn from; without it there are none. sheets: folder of hand-over sheets that
-    the service makes by itself.
+    the service makes by itself. rehearser: who rehearses other rules.
     """
 
     @asynccontextmanager
@@ -107,11 +111,12 @@ def create_web(
     app.add_api_route("/api/v1/live", _json_stream, methods=["GET"], tags=["api"], response_class=Response)
     app.include_router(api.router)
     app.include_router(figures.router)
-    app.state.site = site
+    app.state.site, app.state.rehearser = site, rehearser or NoRehearser()
     app.include_router(install.router)
     app.include_router(manage.router)
     app.include_router(manage_pages.router)
-    app.include_router(fhir.router)
+    for router in (tuning_api.router, tuning_pages.router, fhir.router):
+        app.include_router(router)
     app.add_exception_handler(fhir.Wrong, fhir.tell_wrong)
     app.include_router(webhooks.router)
     app.include_router(webhooks.pages)

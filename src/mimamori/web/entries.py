@@ -106,7 +106,7 @@ async def enter_staff(registry: Registry, staff: Staff, by: By) -> Staff:
     after = [*(s for s in people.values() if s.id != staff.id), staff]
     if before and _rules(before) and not any(map(_rules, after)):
         raise ValueError("最後の管理者です。先に別の管理者を登録 / the last administrator: add another first")
-    await registry.enter(_line(by, "staff", staff.id, "", before, staff), staff)
+    await registry.enter(line_of(by, "staff", staff.id, "", before, staff), staff)
     return staff
 
 
@@ -127,7 +127,7 @@ async def enter_resident(registry: Registry, resident: Resident, by: By) -> Resi
         if other.household != resident.household and other.watched and other.code == resident.code:
             msg = f"表示コード {resident.code} は世帯 {other.household} が使っています / the code is taken"
             raise ValueError(msg)
-    line = _line(by, "resident", resident.code, resident.household, known.get(resident.household), resident)
+    line = line_of(by, "resident", resident.code, resident.household, known.get(resident.household), resident)
     await registry.enter(line, resident)
     return resident
 
@@ -151,10 +151,10 @@ async def add_device(
     made = Device(household=household, device=name, profile=profile, claimed_at=by.at)
     before = next((d for d in devices if (d.household, d.device) == (household, name)), None)
     if not instead_of:
-        await _claim(registry, _line(by, "device", name, household, before, made), made)
+        await _claim(registry, line_of(by, "device", name, household, before, made), made)
         return made
     old = _device(devices, household, instead_of)
-    line = _line(by, "device", f"{name} instead of {old.device}", household, before, made)
+    line = line_of(by, "device", f"{name} instead of {old.device}", household, before, made)
     await _claim(registry, line, replace(old, active=False, retired_at=by.at), made)
     return made
 
@@ -171,7 +171,7 @@ async def retire_device(registry: Registry, household: str, device: str, by: By)
     """Take a device out of use. Raises ValueError if it is not in use."""
     old = _device(await registry.devices(), household, device)
     retired = replace(old, active=False, retired_at=by.at)
-    await _claim(registry, _line(by, "device", device, household, old, retired), retired)
+    await _claim(registry, line_of(by, "device", device, household, old, retired), retired)
     return retired
 
 
@@ -194,7 +194,7 @@ async def enter_absence(registry: Registry, absence: Absence, by: By) -> Absence
     if absence.household not in residents:
         raise ValueError(f"世帯 {absence.household[:64]} は登録されていません / no such household")
     before = next((a for a in await registry.absences() if a.id == absence.id), None)
-    line = _line(by, "absence", residents[absence.household].code, absence.household, before, absence)
+    line = line_of(by, "absence", residents[absence.household].code, absence.household, before, absence)
     await registry.enter(line, absence)
     return absence
 
@@ -209,7 +209,7 @@ async def add_webhook(registry: Registry, webhook: Webhook, by: By) -> Webhook:
         raise ValueError("アドレスに利用者名やパスワードは書けません / no user name or password in the address")
     if any(w.active and w.url == webhook.url for w in await registry.webhooks()):
         raise ValueError("このアドレスは登録済みです / this address is registered already")
-    await registry.enter(_line(by, "webhook", f"{webhook.id} to {place.hostname}", "", None, webhook), webhook)
+    await registry.enter(line_of(by, "webhook", f"{webhook.id} to {place.hostname}", "", None, webhook), webhook)
     return webhook
 
 
@@ -219,7 +219,7 @@ async def end_webhook(registry: Registry, id: str, by: By) -> Webhook:  # noqa: 
     if found is None:
         raise ValueError("使用中の通知先ではありません / no such webhook in use")
     ended = replace(found, active=False)
-    await registry.enter(_line(by, "webhook", id, "", found, ended), ended)
+    await registry.enter(line_of(by, "webhook", id, "", found, ended), ended)
     return ended
 
 
@@ -273,10 +273,10 @@ def _check_texts(record: Any) -> None:
             raise ValueError(f"{name}: {longest}字まで、制御文字なし / at most {longest} characters, no control signs")
 
 
-def _line(  # noqa: PLR0917 - one sentence
+def line_of(  # noqa: PLR0917 - one sentence
     by: By, kind: str, name: str, whose: str, before: Any, after: Any
 ) -> Access:
-    """The line in the access log. Raises ValueError without a reason."""
+    """The line in the access log about a record before (None: new) and after. Raises ValueError without a reason."""
     reason = by.reason.strip()
     if not reason:
         raise ValueError("変更の理由を入力してください / a reason is needed")

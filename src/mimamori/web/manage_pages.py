@@ -30,6 +30,8 @@ _TABS = {
     "admin-residents": "residents", "admin-resident": "residents", "admin-devices": "devices",
     "admin-staff": "staff", "admin-person": "staff", "admin-roster": "roster", "admin-absences": "absences",
     "admin-texts": "texts", "admin-webhooks": "webhooks",
+    "admin-rules": "rules", "admin-rule": "rules", "admin-rehearsal": "rules", "admin-trial": "rules",
+    "admin-limits": "residents",
 }  # fmt: skip
 SHOWN = 200  # rows of a list; the search finds the others
 _TOPIC = re.compile(r"mimamori/v1/([^/]+)/([^/]+)/")

@@ -11,24 +11,29 @@ from typing import Protocol
 from mimamori.model.alert import AlertEvent
 from mimamori.model.notice import NoticeState, Reach
 from mimamori.model.readings import Rejected
+from mimamori.model.times import NEVER
 from mimamori.store.records import (
     Absence,
     Access,
     Contact,
     Device,
     Entry,
+    Limit,
     Note,
     Resident,
     Role,
     Session,
+    ShadowAlert,
     Staff,
     TakenError,
+    Trial,
+    TrialStatus,
     Webhook,
 )
 
 __all__ = [
-    "Absence", "Access", "Contact", "Device", "Entry", "Note", "Records", "Resident", "Role", "Session", "Staff",
-    "TakenError", "Webhook",
+    "Absence", "Access", "Contact", "Device", "Entry", "Limit", "Note", "Records", "Resident", "Role", "Session",
+    "ShadowAlert", "Staff", "TakenError", "Trial", "TrialStatus", "Webhook",
 ]  # fmt: skip
 
 
@@ -47,7 +52,7 @@ class Records(Protocol):
 
     async def log_access(self, access: Access) -> None: ...
 
-    async def alert_events(self, *, alert: str) -> Sequence[AlertEvent]: ...
+    async def alert_events(self, *, alert: str | None = None, since: int = NEVER) -> Sequence[AlertEvent]: ...
 
     async def events_about(self, since: int) -> Sequence[AlertEvent]: ...
 
@@ -60,6 +65,12 @@ class Records(Protocol):
     ) -> Sequence[NoticeState]: ...
 
     async def webhooks(self) -> Sequence[Webhook]: ...
+
+    async def limits(self) -> Sequence[Limit]: ...
+
+    async def trials(self) -> Sequence[Trial]: ...
+
+    async def shadow_alerts(self, trial: str) -> Sequence[ShadowAlert]: ...
 
     async def reaches(self) -> Sequence[Reach]: ...
 

@@ -1,0 +1,236 @@
+"""A rule with other parameters on the readings that are stored: the alerts as they were, and as they would have been.
+
+May import everything from site down. Runs in a process of its own, so that the live loop is not slowed; only the rule
+in question works, on the metrics it looks at, before and after side by side in one engine. Reads no clock.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import numpy as np
+
+from mimamori.alerts.book import Book
+from mimamori.alerts.fold import fold_all
+from mimamori.alerts.hindsight import EARLIER, look_back
+from mimamori.model.findings import FindingBatch, Verdict
+from mimamori.model.homes import Homes
+from mimamori.model.readings import no_readings
+from mimamori.model.times import DAY, HOUR, iso, parse_instant
+from mimamori.replay import SILENT_TAIL, Episodes, by_time
+from mimamori.rules.engine import Engine, judged_first
+from mimamori.rules.spec import Band, Climate, Rule
+from mimamori.rules.tune import Settings, with_settings
+from mimamori.site import Site, load_site
+from mimamori.store.browse import Shelf
+from mimamori.store.ledger import Ledger
+from mimamori.web.changes import changed_site, own_limits, settings_of
+
+CHANGED = "~"  # after the name of the rule that has the new parameters
+LEARN = 14 * DAY
+"""Before the days in question, for rules that learn a household's habits: alerts in it are not counted."""
+MOST_PROCESSES, BLOCK = 2, 500
+"""Side by side; households in one of them at a time, for the sake of memory."""
+
+SHOWN = 300
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What to rehearse: `settings` instead of `before`, both of them all that differs from the rule's file.
+
+    own: settings of single households, by household and rule. until: ns, up to which the store is read.
+    """
+
+    rule: str
+    settings: Mapping[str, float | str]
+    days: int
+    until: int
+    before: Mapping[str, float | str] = field(default_factory=dict)
+    own: Mapping[str, Mapping[str, Settings]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Found:
+    """Alert lines, one an episode, under the rule as it is and as it would be; and what they rest on."""
+
+    before: list[Line] = field(default_factory=list)
+    after: list[Line] = field(default_factory=list)
+    readings: int = 0
+    households: int = 0
+
+
+def needs(rule: Rule) -> tuple[list[str] | None, int]:
+    """(metrics that the rule looks at, None for all; ns to learn from beforehand)."""
+    condition = rule.condition
+    if isinstance(condition, Band):
+        return [condition.metric, "in_bed", "body_movement"], HOUR
+    if isinstance(condition, Climate):
+        return ["temperature", "humidity"], HOUR
+    return None, LEARN
+
+
+class _Side:
+    """One of the two: a book and its lines. A home that this rule never fired in is passed over."""
+
+    def __init__(self, site: Site, rule: str, index: int) -> None:
+        info = next(i for i in site.rule_infos if i.name == rule)
+        self._book, self._episodes = Book([info], site.alerts), Episodes(site.zone.name)
+        self._index, self._fired = index, np.zeros(0, bool)
+
+    def take(self, findings: FindingBatch, homes: Homes, now: int) -> None:
+        if len(self._fired) < len(homes):
+            self._fired = np.append(self._fired, np.zeros(len(homes) - len(self._fired), bool))
+        mine = findings.take(findings.rule == self._index)
+        self._fired[mine.home[mine.verdict == Verdict.FIRING]] = True
+        mine = mine.take(self._fired[mine.home])
+        mine = replace(mine, rule=np.zeros(len(mine), np.int16))
+        for part, at in by_time(mine, now):
+            for event in self._book.apply(part, homes, at):
+                self._episodes.tell(event, self._book.alert(event.alert))
+
+    def lines(self, since: int) -> list[Line]:
+        return [line for line in self._episodes.lines() if parse_instant(line["opened"]) >= since]
+
+
+def rehearse_some(site: Site, asked: Asked, folder: Path, households: Sequence[str] | None, tell: Callable[[], None]) -> Found:  # fmt: skip  # noqa: E501
+    """These households, in this process; `tell` is called after each day. Raises StoreError, ValueError."""
+    rule = next((r for r in site.rules if r.name == asked.rule), None)
+    if rule is None:
+        raise ValueError(f"there is no rule {asked.rule}; known: {', '.join(r.name for r in site.rules)}")
+    changed = with_settings(rule, asked.settings).model_copy(update={"name": rule.name + CHANGED})
+    rule = with_settings(rule, asked.before)
+    metrics, learn = needs(rule)
+    rules = [r for r in site.rules if judged_first(r) and metrics is None and r.name != rule.name] + [rule, changed]
+    homes = Homes()
+    shelf = Shelf(folder, homes, site.metrics, households)
+    engine = Engine(homes, rules, site.metrics, site.zone, gates=site.gates, capacity=max(len(homes), 1))
+    own = {homes.find(h): {r: s.get(rule.name, {}) for r in (rule.name, changed.name)} for h, s in asked.own.items()}
+    engine.set_own({row: s for row, s in own.items() if row >= 0})
+    sides = [_Side(site, rule.name, len(rules) - 2), _Side(site, rule.name, len(rules) - 1)]
+    found = Found(households=len(homes))
+    begin = asked.until - asked.days * DAY
+    start = max(begin - learn, shelf.span()[0])
+    now = start
+    try:
+        for now, batch in shelf.days(start, asked.until, metrics):
+            findings = engine.step(batch, now)
+            for side in sides:
+                side.take(findings, homes, now)
+            found.readings += len(batch)
+            tell()
+        findings = engine.step(no_readings(), now + SILENT_TAIL)
+        for side in sides:
+            side.take(findings, homes, now + SILENT_TAIL)
+    finally:
+        shelf.close()
+    found.before, found.after = (side.lines(begin) for side in sides)
+    return found
+
+
+def rehearse(
+    site: Site, asked: Asked, folder: Path, *, told: Callable[[int, int], None], processes: int = MOST_PROCESSES
+) -> Found:
+    """All stored households, by several processes side by side. told: (days done, of so many), of all processes.
+
+    Raises StoreError if there are no readings, ValueError for settings that the rule does not take.
+    """
+    rule = next((r for r in site.rules if r.name == asked.rule), None)
+    if rule is None:
+        raise ValueError(f"there is no rule {asked.rule}; known: {', '.join(r.name for r in site.rules)}")
+    with_settings(rule, asked.settings)  # refused here, before any work
+    shelf = Shelf(folder, Homes(), site.metrics)
+    households, span = shelf.households, shelf.span()
+    shelf.close()
+    n = max(1, min(processes, os.cpu_count() or 1, len(households) // 20))
+    blocks = max(n, -(-len(households) // BLOCK))
+    days = max(asked.until - max(asked.until - asked.days * DAY - needs(rule)[1], span[0]), 0)
+    days = -(-days // DAY)
+    if n == 1:
+        done = [0]
+
+        def one() -> None:
+            done[0] += 1
+            told(done[0], days)
+
+        return rehearse_some(site, asked, folder, None, one)
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    with ProcessPoolExecutor(n, mp_context=context, initializer=_begin, initargs=(queue, site.folder)) as pool:
+        parts = [pool.submit(_work, asked, folder, households[i::blocks]) for i in range(blocks)]
+        done_days = 0
+        while not all(part.done() for part in parts):
+            try:
+                queue.get(timeout=0.2)
+            except Empty:
+                continue
+            done_days += 1
+            told(done_days, blocks * days)
+        return _together([part.result() for part in parts])
+
+
+_queue: Any = None
+_site: Site | None = None
+
+
+def _begin(queue: Any, folder: Path) -> None:
+    global _queue, _site
+    _queue, _site = queue, load_site(folder)
+
+
+def _work(asked: Asked, folder: Path, households: Sequence[str]) -> Found:
+    assert _site is not None
+    return rehearse_some(_site, asked, folder, households, lambda: _queue.put(1))
+
+
+def _together(parts: Sequence[Found]) -> Found:
+    whole = Found()
+    for part in parts:
+        whole.before += part.before
+        whole.after += part.after
+        whole.readings += part.readings
+        whole.households += part.households
+    for lines in (whole.before, whole.after):
+        lines.sort(key=lambda line: (line["opened"], line["id"]))
+    return whole
+
+
+async def ask(ledger: Ledger, site: Site, rule: str, settings: Settings, days: int) -> Asked:
+    """The question as the ward stands now: with the changes in force and each household's own parameters."""
+    trials, limits, mark = await ledger.trials(), await ledger.limits(), await ledger.engine_mark()
+    if mark is None:
+        raise ValueError("まだ記録がありません / the service has not stored anything yet")
+    present, _ = changed_site(site, trials)
+    own, _ = own_limits(limits, present.rules, mark.at)
+    held: Mapping[str, float | str] = next(
+        (settings_of(t) for t in trials if t.rule == rule and t.status == "in-force"), {}
+    )
+    return Asked(rule=rule, settings=settings, before=held, days=days, until=mark.at, own=own)
+
+
+async def answer(ledger: Ledger, asked: Asked, found: Found) -> dict[str, Any]:
+    """What the console shows of it: JSON-ready. Lists are cut to SHOWN; their numbers are whole."""
+    begins = asked.until - asked.days * DAY
+    events = await ledger.alert_events(since=begins - EARLIER)
+    opened = {e.alert for e in events if e.kind == "opened"}
+    alerts = list(fold_all([e for e in events if e.alert in opened]).values())
+    seen = look_back(found.before, found.after, events, alerts)
+    lists = {name: [asdict(told) for told in getattr(seen, name)[:SHOWN]] for name in ("added", "removed", "homes")}
+    return {
+        "rule": asked.rule, "settings": dict(asked.settings), "before_settings": dict(asked.before),
+        "days": asked.days, "begins": iso(begins), "ends": iso(asked.until), "households": found.households,
+        "readings": found.readings, "before": seen.before, "after": seen.after, "kept": seen.kept,
+        "raised": seen.raised, "lowered": seen.lowered, "added_count": len(seen.added),
+        "removed_count": len(seen.removed), "added_truth": seen.truths["added"],
+        "removed_truth": seen.truths["removed"],
+        "minutes_each": seen.minutes_each, "measured": seen.measured, "minutes": round(seen.minutes, 1), **lists,
+    }  # fmt: skip

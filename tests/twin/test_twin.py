@@ -58,8 +58,9 @@ def test_on_simulated_households(tmp_path: Path, site: Site) -> None:
     assert {("bed-exit", Verdict.PENDING), ("heart-rate-unusual", Verdict.UNKNOWN)} <= seen
 
 
-@pytest.mark.parametrize("path", RECORDINGS, ids=lambda p: p.name)
-def test_on_real_recordings(path: Path, site: Site) -> None:
-    homes = Homes()
-    batch = concat(RecordedFile(path, homes, site.metrics).batches())
-    same(site, homes, batch.take(batch.got < batch.got.min() + SPAN))
+def test_on_real_recordings(site: Site) -> None:
+    """Each recording of the folder, if there is one; without it the simulated households stand alone."""
+    for path in RECORDINGS:
+        homes = Homes()
+        batch = concat(RecordedFile(path, homes, site.metrics).batches())
+        same(site, homes, batch.take(batch.got < batch.got.min() + SPAN))

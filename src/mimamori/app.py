@@ -24,26 +24,26 @@ from numpy.typing import NDArray
 
 from mimamori.alerts.book import Book
 from mimamori.alerts.group import recall
-from mimamori.channels import addresses, answerable, phone, senders, ways, webhook_outbox
-from mimamori.coverage import Coverage
-from mimamori.duties import Duties, persons
-from mimamori.keep_up import keep_up, place
-from mimamori.loop import Loop
 from mimamori.model.homes import Homes
 from mimamori.model.times import DAY, NEVER
 from mimamori.notify.outbox import Outbox
 from mimamori.rehearsals import Rehearsals
-from mimamori.retention import Kept, look_after
 from mimamori.rules.engine import FORMAT, Engine
 from mimamori.sensors.collector import Collector
 from mimamori.sensors.decode import Decoder
 from mimamori.sensors.profile import topic_filters
+from mimamori.service.channels import addresses, answerable, phone, senders, ways, webhook_outbox
+from mimamori.service.coverage import Coverage
+from mimamori.service.duties import Duties, persons
+from mimamori.service.keep_up import keep_up, place
+from mimamori.service.loop import Loop
+from mimamori.service.retention import Kept, look_after
+from mimamori.service.shadows import Shadows
+from mimamori.service.sheets import keep_sheets
+from mimamori.service.snapshot import ROWS, take_rows
+from mimamori.service.stall import Stall
 from mimamori.settings import Settings
-from mimamori.shadows import Shadows
-from mimamori.sheets import keep_sheets
 from mimamori.site import Site
-from mimamori.snapshot import ROWS, take_rows
-from mimamori.stall import Stall
 from mimamori.store.embedded import EmbeddedReadings
 from mimamori.store.influx import InfluxReadings
 from mimamori.store.influxql import Server

@@ -17,32 +17,32 @@ from typing import Any
 import click
 
 import mimamori
-from mimamori import bench as engine_bench
 from mimamori.app import serve, stop_on_signals
 from mimamori.backup import back_up
 from mimamori.backup import restore as restore_backup
-from mimamori.bench_beside import beside_prometheus
-from mimamori.bench_console import bench_console
-from mimamori.bench_gate import bench_gate
-from mimamori.bench_store import bench_store
+from mimamori.bench import engine as engine_bench
+from mimamori.bench.beside import beside_prometheus
+from mimamori.bench.console import bench_console
+from mimamori.bench.gate import bench_gate
+from mimamori.bench.ingest import Load, measure, told
+from mimamori.bench.readings import bench_store
+from mimamori.bench.restart import bench_restart
 from mimamori.check import check_examples
-from mimamori.compare import compare_days
 from mimamori.conform import conform
 from mimamori.demo import DemoOptions, run_demo
-from mimamori.evaluate import A_NURSE
 from mimamori.export import export_readings, read_alerts
 from mimamori.figures import as_json, as_table, read_load
-from mimamori.grade import Wanted, grade
 from mimamori.importing import importing
-from mimamori.ingest import Load, measure, told
+from mimamori.judge.compare import compare_days
+from mimamori.judge.evaluate import A_NURSE
+from mimamori.judge.grade import Wanted, grade
+from mimamori.judge.scoreboard import make_scoreboard
 from mimamori.model.times import NEVER, parse_duration, parse_instant
 from mimamori.on_duty import look_up, read_staff
 from mimamori.register import device, resident, user
 from mimamori.rehearsals import rehearse_command
 from mimamori.replay import replay as replay_file
 from mimamori.replay import write_lines
-from mimamori.restart import bench_restart
-from mimamori.scoreboard import make_scoreboard
 from mimamori.settings import Settings, read_settings
 from mimamori.simulate import publish_days, write_days
 from mimamori.site import Site, SiteError, copy_content, load_site

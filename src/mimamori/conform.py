@@ -16,8 +16,8 @@ from typing import Any
 
 import click
 
+from mimamori.judge.report import STYLE
 from mimamori.listen import listen, read_recording, write_recording
-from mimamori.report import STYLE
 from mimamori.sensors.conformance import examine, worst
 from mimamori.sensors.heard import Heard, Report, Verdict
 from mimamori.sensors.profile import TOPIC_ROOT, Profile

@@ -21,13 +21,13 @@ import uvicorn
 from argon2 import PasswordHasher
 
 from mimamori.app import serve, stop_on_signals, write_status
-from mimamori.loop import Loop
 from mimamori.model.homes import Homes
 from mimamori.model.times import DAY, SECOND, to_datetime
 from mimamori.notify.standin import Line, StandIn
 from mimamori.progress import progress
 from mimamori.rules.engine import Engine
 from mimamori.sensors.broker import Broker
+from mimamori.service.loop import Loop
 from mimamori.settings import Settings
 from mimamori.simulator.days import simulate
 from mimamori.simulator.households import SimulatedHome, households

@@ -154,7 +154,7 @@ def test_a_telephone_whose_last_test_failed_reaches_nobody() -> None:
 
 
 def test_an_alert_about_the_roster_comes_ends_and_worsens(ward: Any) -> None:
-    from mimamori.duties import Duties
+    from mimamori.service.duties import Duties
 
     duties = Duties(people={}, homes={})
     roster = ward.content.roster

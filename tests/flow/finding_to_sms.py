@@ -23,13 +23,13 @@ import numpy as np
 import uvicorn
 
 from mimamori.app import serve
-from mimamori.loop import Loop
 from mimamori.model.homes import Homes
 from mimamori.model.readings import reading_batch
 from mimamori.model.times import MINUTE, NEVER, SECOND
 from mimamori.notify.standin import StandIn
 from mimamori.rules.engine import Engine
 from mimamori.sensors.broker import Broker
+from mimamori.service.loop import Loop
 from mimamori.settings import Settings
 from mimamori.site import Site, load_site
 from mimamori.store.ledger import Ledger

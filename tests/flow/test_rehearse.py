@@ -20,7 +20,7 @@ from mimamori.rehearse import CHANGED, Asked, rehearse, rehearse_some
 from mimamori.replay import Episodes, by_time
 from mimamori.rules.engine import Engine
 from mimamori.rules.tune import digest_of, with_settings
-from mimamori.shadows import Shadows
+from mimamori.service.shadows import Shadows
 from mimamori.simulator.days import simulate
 from mimamori.simulator.households import households
 from mimamori.site import Site

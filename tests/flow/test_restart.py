@@ -16,9 +16,9 @@ from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch, concat
 from mimamori.model.times import HOUR, MINUTE
 from mimamori.rules.engine import Engine
+from mimamori.service.snapshot import rows_of, take_rows
 from mimamori.simulate import write_days
 from mimamori.site import Site
-from mimamori.snapshot import rows_of, take_rows
 from mimamori.store.embedded import EmbeddedReadings
 from mimamori.stream.recorded import RecordedFile
 

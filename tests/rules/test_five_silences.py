@@ -18,11 +18,11 @@ from mimamori.model.readings import ReadingBatch, concat, no_readings
 from mimamori.model.times import DAY, HOUR, MINUTE, parse_instant
 from mimamori.replay import by_time
 from mimamori.rules.engine import Engine
+from mimamori.service.stall import PIPELINE_STALLED, Stall
 from mimamori.simulator.days import simulate
 from mimamori.simulator.households import households, registry
 from mimamori.simulator.truth import TruthEvent
 from mimamori.site import load_site
-from mimamori.stall import PIPELINE_STALLED, Stall
 
 START = parse_instant("2026-11-16T00:00:00+09:00")
 BEGINS, ENDS = START + DAY + 9 * HOUR, START + DAY + 14 * HOUR + 30 * MINUTE  # less than the watch gap

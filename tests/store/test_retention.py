@@ -12,7 +12,7 @@ from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import reading_batch
 from mimamori.model.times import DAY, HOUR, NEVER, parse_instant
-from mimamori.retention import Kept, let_go, look_after
+from mimamori.service.retention import Kept, let_go, look_after
 from mimamori.settings import read_settings
 from mimamori.store.embedded import EmbeddedReadings
 from mimamori.store.readings import ReadingStore

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mimamori import board
-from mimamori.board import Wall
 from mimamori.model.alert import Alert
 from mimamori.model.homes import Homes
 from mimamori.model.readings import reading_batch
 from mimamori.model.times import MINUTE, SECOND, parse_instant
 from mimamori.rules.engine import Engine
+from mimamori.service import board
+from mimamori.service.board import Wall
 from mimamori.site import Site, load_site
 from mimamori.store.records import Resident
 from mimamori.web.desk import Tile

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mimamori.coverage import BROKER, CAUSES, DEVICES, Coverage
 from mimamori.model.homes import Homes
 from mimamori.model.readings import concat
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND, parse_instant
 from mimamori.rules.engine import Engine
+from mimamori.service.coverage import BROKER, CAUSES, DEVICES, Coverage
 from mimamori.simulator.days import simulate
 from mimamori.simulator.households import households
 from mimamori.site import load_site

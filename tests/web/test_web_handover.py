@@ -13,7 +13,7 @@ import pytest
 
 from mimamori.alerts.roster import Roster
 from mimamori.model.times import DAY, HOUR, MINUTE, parse_instant
-from mimamori.sheets import due, keep_sheets, let_go, make
+from mimamori.service.sheets import due, keep_sheets, let_go, make
 from mimamori.site import load_site
 from mimamori.web.handover import sheet_of, turn_at
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from mimamori.evaluate import Evaluation
-from mimamori.plots import Series, bars, curves
-from mimamori.scores import rate
-from mimamori.sweep import Point
+from mimamori.judge.evaluate import Evaluation
+from mimamori.judge.plots import Series, bars, curves
+from mimamori.judge.scores import rate
+from mimamori.judge.sweep import Point
 
 STYLE = (
     "body{font:16px/1.5 sans-serif;max-width:60rem;margin:1.5rem auto;padding:0 1rem}table{border-collapse:collapse}"

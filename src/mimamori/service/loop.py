@@ -21,9 +21,6 @@ from mimamori.alerts.follow import Ways, follow
 from mimamori.alerts.group import History, remember
 from mimamori.alerts.hooks import webhook_notices
 from mimamori.alerts.plan import Person, plan
-from mimamori.board import Wall
-from mimamori.coverage import Coverage
-from mimamori.duties import Duties
 from mimamori.model.alert import AlertEvent
 from mimamori.model.commands import CommandError
 from mimamori.model.findings import FindingBatch, Verdict, no_findings
@@ -36,10 +33,13 @@ from mimamori.rules.engine import FORMAT, Engine
 from mimamori.rules.tune import Settings
 from mimamori.sensors.collector import Collector
 from mimamori.sensors.decode import Decoder
-from mimamori.shadows import Shadows
+from mimamori.service.board import Wall
+from mimamori.service.coverage import Coverage
+from mimamori.service.duties import Duties
+from mimamori.service.shadows import Shadows
+from mimamori.service.snapshot import pack, rows_of
+from mimamori.service.stall import LONGEST, Stall
 from mimamori.site import Site
-from mimamori.snapshot import pack, rows_of
-from mimamori.stall import LONGEST, Stall
 from mimamori.store.ledger import Ledger, LedgerError
 from mimamori.store.readings import ReadingStore, StoreError
 from mimamori.store.records import EngineMark, Resident

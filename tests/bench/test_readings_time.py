@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from mimamori import bench_store
+from mimamori.bench import readings as bench_store
 from mimamori.cli import main
 
 

@@ -114,7 +114,7 @@ async def measure(
             desk.publish(view)
             weight = await _weigh(address, cookie) | {"paint_ms": await _paint(browser, address, cookie)}
             load = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "mimamori.bench_console", address, cookie, str(consoles), stdin=-1, stdout=-1
+                sys.executable, "-m", "mimamori.bench.console", address, cookie, str(consoles), stdin=-1, stdout=-1
             )
             assert load.stdin
             assert load.stdout
@@ -200,7 +200,7 @@ async def _paint(browser: str, address: str, cookie: str) -> float:
 
 def _modules() -> list[str]:
     """The scripts that console.js imports."""
-    folder = Path(__file__).parent / "web" / "static"
+    folder = Path(__file__).parents[1] / "web" / "static"
     found = re.findall(r'from "\./([\w.]+)"', (folder / "console.js").read_text("utf-8"))
     return [f"/static/{name}" for name in (*found, "words.js")]
 

@@ -16,12 +16,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from mimamori.evaluate import Spans, evaluate, read_truth
+from mimamori.judge.evaluate import Spans, evaluate, read_truth
+from mimamori.judge.plots import Series, curves
+from mimamori.judge.rivals import RIVALS, as_lines, read_households
+from mimamori.judge.sweep import FACTORS, curve, replay_swept
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch, concat
 from mimamori.model.times import DAY, MINUTE, parse_instant
-from mimamori.plots import Series, curves
-from mimamori.rivals import RIVALS, as_lines, read_households
 from mimamori.rules.spec import Evidence, Silent
 from mimamori.simulator.days import simulate
 from mimamori.simulator.households import households, registry
@@ -29,7 +30,6 @@ from mimamori.simulator.plan import plan_events
 from mimamori.simulator.truth import TruthEvent, write_truth
 from mimamori.site import Site
 from mimamori.stream.written import write_readings
-from mimamori.sweep import FACTORS, curve, replay_swept
 
 NOISE = {"no noise": 0.0, "5 % noise": 0.05, "20 % noise": 0.2}
 START = parse_instant("2026-01-01T00:00:00+09:00")
@@ -231,9 +231,9 @@ HEAD = """# Scoreboard
 Written by `make scoreboard`; do not edit. How soon somebody who cannot move is noticed (collapse, falls, failure to
 rise), and how often nobody needed help, by our rules about inactivity and by others' ways, on the same files, with the
 same scoring. A missed event counts with its whole length as its delay. The rivals are re-implemented
-(`src/mimamori/rivals.py`) from what is published, are told who went out, and run at the settings listed, which are not
-tuned to a set. Simulated noise: so many of all readings are lost, and phantom motion is seen as often. Of the real
-recordings, most false alarms of `energy` are holidays, and the three event sets are one home each.
+(`src/mimamori/judge/rivals.py`) from what is published, are told who went out, and run at the settings listed, which
+are not tuned to a set. Simulated noise: so many of all readings are lost, and phantom motion is seen as often. Of the
+real recordings, most false alarms of `energy` are holidays, and the three event sets are one home each.
 """
 
 

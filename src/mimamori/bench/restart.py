@@ -18,16 +18,16 @@ import click
 import numpy as np
 
 from mimamori.app import serve
-from mimamori.loop import Loop
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import MINUTE, SECOND
 from mimamori.mosquitto import Mosquitto, free_port
 from mimamori.progress import progress
 from mimamori.rules.engine import FORMAT, Engine
+from mimamori.service.loop import Loop
+from mimamori.service.snapshot import pack, rows_of
 from mimamori.settings import Settings
 from mimamori.site import Site, load_site
-from mimamori.snapshot import pack, rows_of
 from mimamori.store.embedded import EmbeddedReadings
 from mimamori.store.ledger import Ledger
 from mimamori.store.records import Access, Device, EngineMark, Resident
@@ -62,7 +62,7 @@ async def measure(site: Site, *, households: int, minutes: int, since_mark: int,
         try:
             begun = stopwatch()
             child = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "mimamori.restart", str(site.folder), name, broker.url,
+                sys.executable, "-m", "mimamori.bench.restart", str(site.folder), name, broker.url,
                 stdout=asyncio.subprocess.PIPE,
             )  # fmt: skip
             assert child.stdout is not None

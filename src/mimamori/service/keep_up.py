@@ -10,10 +10,10 @@ import logging
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 
-from mimamori.channels import addresses
-from mimamori.duties import persons
-from mimamori.loop import Loop
 from mimamori.model.homes import Homes
+from mimamori.service.channels import addresses
+from mimamori.service.duties import persons
+from mimamori.service.loop import Loop
 from mimamori.site import Site
 from mimamori.store.ledger import Ledger, LedgerError
 from mimamori.store.records import Device, Resident

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.alerts.book import Book
-from mimamori.evaluate import Spans, evaluate
+from mimamori.judge.evaluate import Spans, evaluate
 from mimamori.model.findings import FindingBatch
 from mimamori.model.homes import Homes
 from mimamori.model.times import DAY

@@ -9,7 +9,16 @@ import pytest
 from click.testing import CliRunner
 
 from mimamori.cli import main
-from mimamori.compare import Seen, bed_exits, compare, compare_days, counts_a_day, gaps_by_hour, load_shape, risings
+from mimamori.judge.compare import (
+    Seen,
+    bed_exits,
+    compare,
+    compare_days,
+    counts_a_day,
+    gaps_by_hour,
+    load_shape,
+    risings,
+)
 from mimamori.model.times import DAY, HOUR, MINUTE, parse_instant
 from mimamori.site import load_site
 
@@ -61,7 +70,7 @@ def test_a_home_beside_itself_is_at_distance_0() -> None:
 
 def test_simulated_days_are_not_more_regular_than_those_of_homes() -> None:
     """Limits from real homes (simulator/README.md): what a watch on inactivity finds easy must not be made easier."""
-    from mimamori.compare import gather
+    from mimamori.judge.compare import gather
     from mimamori.simulator.days import simulate
     from mimamori.simulator.households import households, registry
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.bench_beside import Beside, Prometheus, beside_twins
+from mimamori.bench.beside import Beside, Prometheus, beside_twins
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch, no_readings
 from mimamori.model.times import MINUTE, SECOND, parse_instant

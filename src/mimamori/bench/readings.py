@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from mimamori.bench import DAY_MINUTES, START, made_day, made_homes
+from mimamori.bench.engine import DAY_MINUTES, START, made_day, made_homes
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import DAY, HOUR, SECOND

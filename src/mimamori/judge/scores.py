@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mimamori.evaluate import Evaluation, Told
+from mimamori.judge.evaluate import Evaluation, Told
+from mimamori.judge.sweep import Point
 from mimamori.model.times import iso
-from mimamori.sweep import Point
 
 
 def as_record(made: Evaluation, *, begins: int, ends: int, zone: str) -> dict[str, Any]:

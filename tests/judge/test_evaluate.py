@@ -12,14 +12,14 @@ import pytest
 from click.testing import CliRunner
 
 from mimamori.cli import main
-from mimamori.evaluate import Evaluation, evaluate, garwood, read_truth, wilson
+from mimamori.judge.evaluate import Evaluation, evaluate, garwood, read_truth, wilson
+from mimamori.judge.scores import as_table
+from mimamori.judge.sweep import curve, replay_swept
 from mimamori.model.times import DAY, HOUR, MINUTE, iso, parse_instant
 from mimamori.replay import replay
 from mimamori.rules.spec import Condition, Evidence
-from mimamori.scores import as_table
 from mimamori.simulator.truth import TruthEvent
 from mimamori.site import load_site
-from mimamori.sweep import curve, replay_swept
 
 T0 = parse_instant("2026-01-01T00:00:00+09:00")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mimamori.judge.rivals import RIVALS, Household, Rival, fixed, inactivity_score, meter, profile
+from mimamori.judge.scoreboard import Board, Score, as_markdown, small_board
 from mimamori.model.times import DAY, HOUR, MINUTE, parse_instant
-from mimamori.rivals import RIVALS, Household, Rival, fixed, inactivity_score, meter, profile
-from mimamori.scoreboard import Board, Score, as_markdown, small_board
 from mimamori.site import load_site
 
 RECORD = Path(__file__).resolve().parents[2] / "docs" / "scoreboard.json"

@@ -7,7 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from mimamori import bench
+from mimamori.bench import engine as bench
 from mimamori.cli import main
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mimamori.evaluate import A_NURSE, evaluate, read_truth
+from mimamori.judge.evaluate import A_NURSE, evaluate, read_truth
+from mimamori.judge.report import as_page
+from mimamori.judge.scores import as_json, as_record, as_table
+from mimamori.judge.sweep import curve, replay_swept
 from mimamori.model.times import DAY
 from mimamori.replay import replay
-from mimamori.report import as_page
-from mimamori.scores import as_json, as_record, as_table
 from mimamori.site import Site
-from mimamori.sweep import curve, replay_swept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

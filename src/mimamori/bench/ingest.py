@@ -18,14 +18,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from mimamori.app import serve
-from mimamori.loop import Loop
-from mimamori.metered import Metered, instants
+from mimamori.bench.metered import Metered, instants
 from mimamori.model.homes import Homes
 from mimamori.model.times import SECOND
 from mimamori.mosquitto import Mosquitto, free_port
 from mimamori.rules.engine import Engine
 from mimamori.sensors.collector import Collector
 from mimamori.sensors.decode import Decoder
+from mimamori.service.loop import Loop
 from mimamori.settings import Settings
 from mimamori.site import Site
 from mimamori.store.embedded import FILE, EmbeddedReadings

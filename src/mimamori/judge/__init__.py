@@ -1,0 +1,1 @@
+"""What scores the product: evaluate, the scoreboard with its rivals, simulated days beside recorded ones."""

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from mimamori.cli import main
 
 COMMANDS = ("demo", "run", "init", "check", "simulate", "replay", "evaluate", "export", "roster", "backup", "restore",
-            "load", "bench")  # fmt: skip
+            "load", "bench", "user", "resident", "device", "conform", "import", "rehearse", "scoreboard")  # fmt: skip
 CHECKOUT = Path(__file__).parents[2]
 LINE = {"id", "household", "rule", "category", "priority", "opened", "resolved", "why", "evidence"}
 HEADER = "time,household,device,metric,value\n"
@@ -77,6 +77,15 @@ def test_help_names_every_command() -> None:
     assert "安否確認" in done.stdout
     for command in COMMANDS:
         assert f"\n  {command} " in done.stdout
+
+
+def test_help_loads_none_of_the_commands() -> None:
+    """What imports the engine takes seconds; a maintainer who only looks for a word should not wait for it."""
+    look = "import sys; from mimamori.cli import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, timeout=60, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "mimamori.cli" in loaded
+    assert not loaded & {"numpy", "numba", "fastapi", "sqlalchemy", "mimamori.app"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -178,7 +187,7 @@ def test_demo_and_run_start_nothing_on_broken_content(site: Path, tmp_path: Path
         done = mimamori(command, "--site", site, "--data", tmp_path / "data", **env)
         assert done.returncode == 1
         assert "alerts/limits.toml" in done.stderr
-        assert "nothing was started" in done.stderr
+        assert "nothing was done" in done.stderr
     assert not (tmp_path / "data").exists()
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 import numpy as np
 
+from mimamori.commands.options import EXISTING, NEW, plainly
 from mimamori.model.content import ContentError, validate
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch, concat
@@ -30,8 +30,6 @@ from mimamori.stream.meter import UNITS, Columns, read_meter
 from mimamori.stream.ukdale import read_ukdale
 from mimamori.stream.written import write_readings
 
-_EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
-_NEW = click.Path(dir_okay=False, path_type=Path)
 _SHOWN = 20  # rows set aside that are told one by one
 
 
@@ -57,10 +55,10 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
         "and without it their silence counts."
     )
     options = (
-        click.option("--out", required=True, type=_NEW, help="Reading file to write (.csv, .csv.gz, .parquet)."),
+        click.option("--out", required=True, type=NEW, help="Reading file to write (.csv, .csv.gz, .parquet)."),
         click.option("--zone", help=zone),
         click.option("--household", help="Id of the household. Default: the file's name."),
-        click.option("--map", type=_EXISTING, help="TOML: what sensors become (sensors/README.md)."),
+        click.option("--map", type=EXISTING, help="TOML: what sensors become (sensors/README.md)."),
         click.option("--alive", help=beats),
         click.option("--site", type=click.Path(file_okay=False, path_type=Path), help="Folder of the content folders."),
     )  # fmt: skip
@@ -75,8 +73,8 @@ def importing() -> None:
 
 
 @importing.command("casas")
-@click.argument("file", type=_EXISTING)
-@click.option("--labels", type=_NEW, help="Write the activities that the recording names (CSV: time,activity,edge).")
+@click.argument("file", type=EXISTING)
+@click.option("--labels", type=NEW, help="Write the activities that the recording names (CSV: time,activity,edge).")
 @_common
 def casas(file: Path, labels: Path | None, **common: Any) -> None:
     """CASAS smart homes (WSU): lines of date, time, sensor and value; perhaps with activities."""
@@ -90,18 +88,18 @@ def casas(file: Path, labels: Path | None, **common: Any) -> None:
 
 
 @importing.command("kasteren")
-@click.argument("file", type=_EXISTING)
-@click.option("--names", type=_EXISTING, help="Table of sensors, a number and a name a line.")
+@click.argument("file", type=EXISTING)
+@click.option("--names", type=EXISTING, help="Table of sensors, a number and a name a line.")
 @_common
 def kasteren(file: Path, names: Path | None, **common: Any) -> None:
     """Van Kasteren's houses: rows of start, end, sensor number and value."""
-    with _plainly():
+    with plainly():
         known = read_names(names) if names is not None else {}
     _bring(file, Common(**common), lambda intake: _in_order(read_kasteren(file, intake, known)))
 
 
 @importing.command("meter-csv")
-@click.argument("file", type=_EXISTING)
+@click.argument("file", type=EXISTING)
 @click.option("--id-column", default="", help="Column of the household or meter. Default: a usual name, else none.")
 @click.option("--time-column", default="", help="Column of the time, or of the date where a row is a day.")
 @click.option("--value-column", default="", help="Column of the value, where a row is an interval.")
@@ -119,7 +117,7 @@ def meter_csv(file: Path, **options: Any) -> None:
     names = ("id_column", "time_column", "value_column", "time_form")
     who, when, what, form = (options.pop(name) for name in names)
     kind, unit, ends, every, registers = (options.pop(n) for n in ("kind", "unit", "ends", "every", "registers"))
-    with _plainly():
+    with plainly():
         if (kind == "power") != (unit in {"W", "kW"}):
             msg = f"--kind {kind} is not told in {unit}; choose W or kW for power, Wh or kWh for energy"
             raise ValueError(msg)
@@ -135,19 +133,9 @@ def meter_csv(file: Path, **options: Any) -> None:
 @_common
 def ukdale(place: Path, channels: tuple[str, ...], every: str, **common: Any) -> None:
     """UK-DALE: the folder of a house, or of several (house_1, ...), or one channel's file."""
-    with _plainly():
+    with plainly():
         span = parse_duration(every)
     _bring(place, Common(**common), lambda intake: _in_order(read_ukdale(place, intake, channels, span)))
-
-
-@contextmanager
-def _plainly() -> Iterator[None]:
-    """What can go wrong with the outside becomes one line on standard error and exit status 1."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        click.echo(f"mimamori: {error}", err=True)
-        raise SystemExit(1) from None
 
 
 def _in_order(batches: Iterable[ReadingBatch]) -> Iterator[ReadingBatch]:
@@ -156,7 +144,7 @@ def _in_order(batches: Iterable[ReadingBatch]) -> Iterator[ReadingBatch]:
 
 def _bring(place: Path, common: Common, read: Callable[[Intake], Iterator[ReadingBatch]]) -> Intake:
     """Read, sort, write, and tell what came of it."""
-    with _plainly():
+    with plainly():
         intake = _intake(place, common)
         batches = read(intake)
         if common.alive:

@@ -8,17 +8,18 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
+from mimamori.commands.options import data_option, plainly
 from mimamori.sensors.route import topic_of
 from mimamori.settings import read_settings
-from mimamori.site import SiteError, load_site
+from mimamori.site import load_site
 from mimamori.store.ledger import Ledger
 from mimamori.store.records import Resident, Role, Staff
 from mimamori.stream.clock import wall
@@ -26,30 +27,10 @@ from mimamori.web.entries import By, add_device, enter_resident, enter_staff, re
 from mimamori.web.sign_in import hash_password
 
 
-def _common(command: Callable[..., Any]) -> Callable[..., Any]:
-    data = click.option(
-        "--data", type=click.Path(file_okay=False, path_type=Path), default=Path("data"), show_default=True,
-        help="The service's folder (MIMAMORI_DATA goes before it).",
-    )  # fmt: skip
-    return data(command)
-
-
 def _reasoned(command: Callable[..., Any]) -> Callable[..., Any]:
     by = click.option("--by", default="maintainer", show_default=True, help="Who does it, for the access log.")
     why = click.option("--reason", default="set up", show_default=True, help="Why, for the access log.")
-    return _common(by(why(command)))
-
-
-@contextmanager
-def _plainly() -> Iterator[None]:
-    try:
-        yield
-    except SiteError as error:
-        for mistake in error.errors:
-            click.echo(str(mistake), err=True)
-        raise click.ClickException(f"{len(error.errors)} mistake(s) in {error.folder}; nothing was changed") from None
-    except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from None
+    return data_option(by(why(command)))
 
 
 @asynccontextmanager
@@ -62,7 +43,7 @@ async def _ledger(data: Path) -> AsyncIterator[Ledger]:
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
-    with _plainly():
+    with plainly():
         asyncio.run(work)
 
 
@@ -146,7 +127,7 @@ def disable_user(**options: Any) -> None:
 
 
 @user.command("list")
-@_common
+@data_option
 def list_users(data: Path) -> None:
     """Everybody, without telephone numbers."""
 
@@ -189,7 +170,7 @@ def add_resident(**options: Any) -> None:
 
 
 @resident.command("list")
-@_common
+@data_option
 def list_residents(data: Path) -> None:
     """Every household by code, without names."""
 
@@ -245,7 +226,7 @@ def take_out(**options: Any) -> None:
 
 
 @device.command("list")
-@_common
+@data_option
 def list_devices(data: Path) -> None:
     """Every device, in use or not."""
 

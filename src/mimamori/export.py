@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from mimamori.alerts.book import line
 from mimamori.alerts.fold import fold_all
+from mimamori.alerts.line import line
 from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch

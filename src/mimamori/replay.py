@@ -16,7 +16,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from mimamori.alerts.book import Book, line
+from mimamori.alerts.book import Book
+from mimamori.alerts.line import line
 from mimamori.model.alert import Alert, AlertEvent
 from mimamori.model.findings import FindingBatch
 from mimamori.model.homes import Homes

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mimamori.alerts.book import RuleInfo
 from mimamori.alerts.policy import AlertContent, read_alerts
+from mimamori.alerts.seen import RuleInfo
 from mimamori.model.content import ContentError
 from mimamori.model.metrics import Metrics
 from mimamori.model.times import Zone

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mimamori.alerts.book import Book, RuleInfo
+from mimamori.alerts.book import Book
 from mimamori.alerts.fold import fold_all
 from mimamori.alerts.group import History
 from mimamori.alerts.plan import Person, Plan, plan
 from mimamori.alerts.policy import AlertContent, read_alerts
+from mimamori.alerts.seen import RuleInfo
 from mimamori.model.alert import Alert, AlertEvent
 from mimamori.model.commands import Command
 from mimamori.model.findings import FACTS, FindingBatch, Level, Verdict, no_findings

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mimamori.alerts.book import WARD, Book, RuleInfo
+from mimamori.alerts.book import Book
 from mimamori.alerts.fold import fold_all
 from mimamori.alerts.policy import AlertContent
+from mimamori.alerts.seen import WARD, RuleInfo
 from mimamori.model.alert import AlertEvent
 from mimamori.model.findings import FACTS, FindingBatch, Level, Verdict
 from mimamori.model.homes import Homes

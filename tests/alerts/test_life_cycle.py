@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from mimamori.alerts.book import Book, line
+from mimamori.alerts.book import Book
+from mimamori.alerts.line import line
 from mimamori.model.commands import CommandError
 from mimamori.model.findings import Level, Verdict
 from mimamori.model.times import HOUR, MINUTE, NEVER, SECOND

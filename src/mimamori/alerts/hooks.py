@@ -9,7 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
-from mimamori.alerts.book import Book, line
+from mimamori.alerts.book import Book
+from mimamori.alerts.line import line
 from mimamori.model.alert import AlertEvent, EventKind
 from mimamori.model.notice import WEBHOOK, Notice
 from mimamori.model.times import SECOND, iso

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from mimamori.alerts.book import Book, RuleInfo
+from mimamori.alerts.book import Book
 from mimamori.alerts.drill import drill_messages, due
 from mimamori.alerts.outlook import Outlook, look_ahead, reachable, roles_called, why
 from mimamori.alerts.plan import Person
+from mimamori.alerts.seen import RuleInfo
 from mimamori.model.alert import AlertEvent
 from mimamori.model.findings import Level
 from mimamori.model.notice import Notice

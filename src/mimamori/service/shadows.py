@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.alerts.book import PRIORITY_OF
+from mimamori.alerts.seen import PRIORITY_OF
 from mimamori.model.findings import FindingBatch, Verdict
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mimamori.alerts.book import Book, RuleInfo
+from mimamori.alerts.book import Book
+from mimamori.alerts.seen import RuleInfo
 from mimamori.model.alert import AlertEvent
 from mimamori.model.findings import Level
 from mimamori.model.times import MINUTE, NEVER, Zone

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mimamori.model.readings import ReadingBatch
-from mimamori.model.times import DAY
+from mimamori.model.times import DAY, HOUR
 from mimamori.progress import progress
 from mimamori.simulator.days import simulate
 from mimamori.simulator.households import households, registry
@@ -37,7 +37,7 @@ def write_days(
         write_truth(truth, events, site.zone.name)
 
     def told() -> Iterator[ReadingBatch]:
-        with progress("simulating", days, "day") as bar:
+        with progress("simulating", days * DAY // HOUR, "hour") as bar:
             for batch in simulate_days(homes, start=start, end=end, seed=seed, events=events, processes=processes):
                 yield batch
                 bar.update(1)

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mimamori.model.readings import ReadingBatch, concat, no_readings
+from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import HOUR, Nanos
 from mimamori.simulator.decline import persona_on
-from mimamori.simulator.faults import MILLI, REACH, Rows, befall, join
+from mimamori.simulator.faults import MILLI, REACH, Rows, befall, in_one, join
 from mimamori.simulator.households import SimulatedHome
 from mimamori.simulator.life import Life, Step, day_of, midnight, plan_day
+from mimamori.simulator.loops import order_of
 from mimamori.simulator.report import report_day
 from mimamori.simulator.truth import TruthEvent, check_events
 
@@ -66,25 +66,48 @@ def simulate(
     flags are 0. Ties are in the order of (home, device, metric). What cannot be told apart by its key is told apart by
     nothing else: the same arguments give the same bytes. Raises ValueError for an event that cannot happen.
     """
+    days = by_household(homes, start=start, end=end, seed=seed, events=events, order=order)
+    for day, (low, high) in zip(days, days_between(start, end), strict=True):
+        yield from in_steps(day, low, high, step=step, order=order)
+
+
+def days_between(start: int, end: int) -> Iterator[tuple[int, int]]:
+    """(start, end) of each calendar day, the first and the last cut."""
+    while start < end:
+        after = min(midnight(day_of(start) + 1), end)
+        yield start, after
+        start = after
+
+
+def by_household(
+    homes: Sequence[SimulatedHome], *, start: int, end: int, seed: int, events: Sequence[TruthEvent], order: Order
+) -> Iterator[ReadingBatch]:
+    """What `simulate` tells of each calendar day, household by household, each household's in its order."""
     check_events(events, [home.id for home in homes])
     lines = [Timeline(home, seed=seed, events=events) for home in homes]
     firsts = np.concatenate([[0], np.cumsum([len(home.devices) for home in homes])]).tolist()
     waiting: list[Rows | None] = [None] * len(lines)
-    day = day_of(start) - _reach_back(events, start)
-    cut = start
-    while cut < end:
+    first = day_of(start) - _reach_back(events, start)
+    for day in range(first, day_of(end - 1) + 1):
         for i, line in enumerate(lines):
             today = report_day(line.home, line.life(day), day, seed=seed, events=line.around(day))
-            waiting[i] = _in_time(today if (left := waiting[i]) is None else join(left, today), order)
-        day += 1
-        limit = min(midnight(day), end)
-        while cut < limit:
-            after = min((cut // step + 1) * step, limit)
-            yield _between([rows for rows in waiting if rows is not None], firsts, cut, after, order)
-            cut = after
-        waiting = [
-            rows.take(np.flatnonzero(_key(rows, order) >= limit)) if rows is not None else None for rows in waiting
-        ]
+            left = waiting[i]
+            waiting[i] = _in_time(join(left, today) if left else today, order)
+        low, high = max(midnight(day), start), min(midnight(day + 1), end)
+        if low < high:
+            yield _between([rows for rows in waiting if rows is not None], firsts, low, high, order)
+        waiting = [_later(rows, max(midnight(day + 1), start), order) for rows in waiting if rows]
+
+
+def in_steps(day: ReadingBatch, low: int, high: int, *, step: int, order: Order) -> Iterator[ReadingBatch]:
+    """The readings of [low, high), given household by household, in the order of time: one batch each `step` ns."""
+    key = day.got if order == "sent" else day.taken
+    turn = order_of((key - low) // MILLI)
+    edges = np.array([*range((low // step + 1) * step, high, step), high], np.int64)
+    begin = 0
+    for end in np.searchsorted(key, edges, sorter=turn).tolist():
+        yield day.take(turn[begin:end])
+        begin = end
 
 
 def _reach_back(events: Sequence[TruthEvent], start: int) -> int:
@@ -97,58 +120,27 @@ def _key(rows: Rows, order: Order) -> Nanos:
     return rows.sent if order == "sent" else rows.taken
 
 
+def _later(rows: Rows, limit: int, order: Order) -> Rows | None:
+    later = np.flatnonzero(_key(rows, order) >= limit)
+    return rows.take(later) if len(later) else None
+
+
 def _in_time(rows: Rows, order: Order) -> Rows:
-    key = _key(rows, order)
-    return rows if (key[1:] >= key[:-1]).all() else rows.take(np.argsort(key, kind="stable"))
+    """One household's rows by the key, then device, then metric; alike ones as they come."""
+    packed = in_one(_key(rows, order), rows.device, rows.metric)
+    return rows.take(np.argsort(packed, kind="stable"))
 
 
 def _between(waiting: Sequence[Rows], firsts: Sequence[int], low: int, high: int, order: Order) -> ReadingBatch:
-    """All homes' readings with low <= key < high, each home's in order of its key, in the order of `simulate`.
-
-    Sorted an hour at a time: what is sorted together then fits into the processor's cache.
-    """
-    edges = np.array([*range(low, high, HOUR), high], np.int64)
-    cuts = [np.searchsorted(_key(rows, order), edges).tolist() for rows in waiting]
-    parts = [(i, firsts[i], rows, cut) for i, (rows, cut) in enumerate(zip(waiting, cuts, strict=True))]
-    return concat(
-        _sorted(
-            [(i, first, rows, slice(cut[h], cut[h + 1])) for i, first, rows, cut in parts if cut[h] < cut[h + 1]], order
-        )
-        for h in range(len(edges) - 1)
+    """All homes' readings with low <= key < high, one household after the other."""
+    cuts = [slice(*np.searchsorted(_key(rows, order), (low, high)).tolist()) for rows in waiting]
+    sizes = [cut.stop - cut.start for cut in cuts]
+    device, metric, value, taken, sent = (
+        np.concatenate([getattr(rows, column)[cut] for rows, cut in zip(waiting, cuts, strict=True)])
+        for column in ("device", "metric", "value", "taken", "sent")
     )
-
-
-def _sorted(parts: Sequence[tuple[int, int, Rows, slice]], order: Order) -> ReadingBatch:
-    """Parts of (home, its first device, its rows, which of them), by key, then device, then metric."""
-    if not parts:
-        return no_readings()
-    sizes = [which.stop - which.start for _, _, _, which in parts]
-    home = np.repeat(np.array([i for i, _, _, _ in parts], np.int32), sizes)
-    device = np.concatenate([rows.device[which] + np.int32(first) for _, first, rows, which in parts])
-    metric, value, taken, sent = (
-        np.concatenate([getattr(rows, column)[which] for _, _, rows, which in parts])
-        for column in ("metric", "value", "taken", "sent")
-    )
-    turn = in_order(sent if order == "sent" else taken, device, metric)
     return ReadingBatch(
-        home=home[turn], device=device[turn], metric=metric[turn], value=value[turn], taken=taken[turn],
-        got=sent[turn], flags=np.zeros(len(turn), np.uint8),
+        home=np.repeat(np.arange(len(waiting), dtype=np.int32), sizes),
+        device=device + np.repeat(np.array(firsts[:-1], np.int32), sizes), metric=metric, value=value, taken=taken,
+        got=sent, flags=np.zeros(len(taken), np.uint8),
     )  # fmt: skip
-
-
-_DEVICE_BITS, _METRIC_BITS = 20, 6
-
-
-def in_order(key: Nanos, device: NDArray[np.int32], metric: NDArray[np.int16]) -> NDArray[np.intp]:
-    """(n,) indexes by key (whole milliseconds), then device, then metric, alike ones as they come.
-
-    The three are one number where they fit, which sorts in half the time.
-    """
-    at = (key - key.min()) // MILLI
-    if at.max() >> (62 - _DEVICE_BITS - _METRIC_BITS) or device.max() >> _DEVICE_BITS or metric.max() >> _METRIC_BITS:
-        return np.lexsort((metric, device, key))
-    packed = (at << (_DEVICE_BITS + _METRIC_BITS)) | (device.astype(np.int64) << _METRIC_BITS) | metric
-    turn = np.argsort(packed)
-    told = packed[turn]
-    alike = np.flatnonzero(told[1:] == told[:-1])
-    return turn if not len(alike) else np.argsort(packed, kind="stable")

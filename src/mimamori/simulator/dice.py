@@ -1,6 +1,6 @@
 """Chance, seeded by what it is for: the same seed, household, day and purpose give the same numbers on every run.
 
-May import model. The only place where generators are made.
+May import model and the compiled loops. The only place where generators are made.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.model.times import MINUTE, Nanos
+from mimamori.simulator.loops import mixed
 
 
 class Use(IntEnum):
@@ -96,10 +97,27 @@ class Dice:
         return next(iter(weights))
 
 
-def wave(rng: np.random.Generator, at: Nanos, begin: int, length: int, step: int = 3 * MINUTE) -> NDArray[np.float64]:
-    """(n,) smooth noise, standard deviation about 0.8, at times `at` in [begin, begin + length]: knots every `step`."""
-    knots = rng.standard_normal(length // step + 2)
-    return np.interp(at - begin, np.arange(len(knots)) * step, knots)
+_KNOT = 3 * MINUTE
+
+
+def knots(rng: np.random.Generator, length: int) -> NDArray[np.float64]:
+    """(k,) what `wave` of a stretch of `length` ns goes through."""
+    return rng.standard_normal(length // _KNOT + 2)
+
+
+def wave(through: NDArray[np.float64], since: Nanos) -> NDArray[np.float64]:
+    """(n,) smooth noise, standard deviation about 0.8, at times since the beginning of the stretch (n,) ns."""
+    before = since // _KNOT
+    share = (since - before * _KNOT) / _KNOT
+    return through[before] * (1 - share) + through[before + 1] * share
+
+
+def stream(rng: np.random.Generator, length: int, rate: float) -> Nanos:
+    """(n,) ascending ns in [0, length): a Poisson stream of `rate` a ns."""
+    mean = length * rate
+    gaps = rng.standard_exponential(int(mean + 6 * math.sqrt(mean)) + 1)
+    at = (np.cumsum(gaps) / rate).astype(np.int64)
+    return at[: np.searchsorted(at, length)]
 
 
 def bouts(rng: np.random.Generator, begin: int, length: int, share: float, mean: int) -> tuple[Nanos, Nanos]:
@@ -119,14 +137,5 @@ def inside(at: Nanos, starts: Nanos, ends: Nanos) -> NDArray[np.bool_]:
 
 
 def lots(at: Nanos, salt: NDArray[np.int32] | Nanos | int, seed: int) -> NDArray[np.float64]:
-    """(n,) uniform numbers in [0, 1) that hang on the moment and the salt alone, not on how many came before.
-
-    The finisher of SplitMix64 (Steele, Lea and Flood 2014).
-    """
-    with np.errstate(over="ignore"):
-        x = at.astype(np.uint64) + np.uint64((seed * 0x9E3779B9 + 1) & 0xFFFFFFFF) * np.uint64(0x9E3779B97F4A7C15)
-        x = x + np.asarray(salt).astype(np.uint64) * np.uint64(0xD1B54A32D192ED03)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        x ^= x >> np.uint64(31)
-    return (x >> np.uint64(11)).astype(np.float64) / 2.0**53
+    """(n,) uniform numbers in [0, 1) that hang on the moment and the salt alone, not on how many came before."""
+    return np.asarray(mixed(at, np.asarray(salt, np.int64), seed))

@@ -22,6 +22,7 @@ from mimamori.simulator.scene import Act, Appliance, House
 
 Floats = NDArray[np.float64]
 Masks = NDArray[np.bool_]
+Chances = NDArray[np.float32]  # uniform
 
 _ASLEEP = np.array([act in {Act.SLEEP, Act.LIE, Act.STILL} for act in Act])
 _CLIMATE_STEP = 5 * MINUTE
@@ -67,7 +68,7 @@ def load(house: House, life: Life, *, seed: int, home: int, day: int, unheated: 
     )  # fmt: skip
     total, month = np.zeros(1440), month_of(day)
     for appliance in house.appliance:
-        noise = rng.random((2, 1441))  # drawn whether it runs or not: an event changes nothing but itself
+        noise = rng.random((2, 1441), np.float32)  # whether it runs or not: an event changes nothing but itself
         if not appliance.months or month in appliance.months:
             total += _draw(appliance, now, noise)
     return total
@@ -85,7 +86,7 @@ class _Minutes:
     unheated: Masks
 
 
-def _draw(a: Appliance, now: _Minutes, draws: Floats) -> Floats:
+def _draw(a: Appliance, now: _Minutes, draws: Chances) -> Floats:
     at, act, place, noise = now.at, now.act, now.place, draws[:, :1440]
     match a.runs:
         case "always":
@@ -111,7 +112,7 @@ def _draw(a: Appliance, now: _Minutes, draws: Floats) -> Floats:
     return np.asarray(a.watt * on)
 
 
-def _today(draws: Floats) -> float:
+def _today(draws: Chances) -> float:
     """How much of its watts an appliance draws today: settings, loads and dishes differ from day to day."""
     return 0.4 + 1.2 * float(draws[0, 1440])
 
@@ -126,17 +127,18 @@ def _one_of(*names: str) -> Masks:
     return np.array([act.name.lower() in names for act in Act])
 
 
-def _cycle(a: Appliance, noise: Floats) -> Floats:
+def _cycle(a: Appliance, noise: Chances) -> Floats:
     """A compressor: runs of about `on` and rests of about `off`, each up to 20 % shorter or longer."""
     spans = np.empty(400)
     wobble = 0.8 + 0.4 * noise[:400]
     spans[0::2], spans[1::2] = a.on * wobble[0::2], a.off * wobble[1::2]
     edges = np.cumsum(spans) - noise[401] * (a.on + a.off)
-    seconds = np.arange(0, DAY, MINUTE // 4)
-    return np.asarray((np.searchsorted(edges, seconds) % 2 == 0).reshape(1440, 4).mean(axis=1))
+    quarters = np.ceil(edges / (MINUTE // 4)).astype(np.int64)  # the first quarter of a minute after each edge
+    turned = np.bincount(np.clip(quarters, 0, 5760), minlength=5761)[:5760]
+    return np.asarray((np.cumsum(turned) % 2 == 0).reshape(1440, 4).mean(axis=1))
 
 
-def _after_start(a: Appliance, life: Life, at: Nanos, noise: NDArray[np.float64]) -> Masks:
+def _after_start(a: Appliance, life: Life, at: Nanos, noise: Chances) -> Masks:
     """For `length` from the beginning of each act named, on a `chance` of these occasions."""
     begins = life.start[_acts(a)[life.act]]
     begins = begins[(begins >= at[0]) & (begins < at[0] + DAY)]

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,8 +92,7 @@ def hours_of(persona: Persona, *, seed: int, home: int, day: int) -> tuple[int, 
     """(rising, going to bed) of a calendar day in ns UTC; bed may lie after midnight. One rising in twelve is late."""
     dice = Dice(generator(seed, Use.HOURS, home, day))
     sleep = persona.sleep
-    habit = Dice(generator(seed, Use.HABITS, home))  # each household's own shift against its persona
-    own_rise, own_bed = habit.around(0, sleep.rise_spread), habit.around(0, sleep.bed_spread)
+    own_rise, own_bed = _own_hours(sleep.rise_spread, sleep.bed_spread, seed, home)
     rise = dice.around(sleep.rise + own_rise, sleep.rise_spread)
     if dice.happens(1 / 12):
         rise += dice.span(35 * MINUTE)
@@ -100,6 +100,13 @@ def hours_of(persona: Persona, *, seed: int, home: int, day: int) -> tuple[int, 
     rise = min(max(rise, 3 * HOUR), 12 * HOUR)
     bed = min(max(bed, 18 * HOUR), 26 * HOUR)
     return midnight(day) + rise, midnight(day) + bed
+
+
+@lru_cache(maxsize=4096)
+def _own_hours(rise_spread: int, bed_spread: int, seed: int, home: int) -> tuple[int, int]:
+    """Each household's own shift of (rising, going to bed) against its persona, ns."""
+    habit = Dice(generator(seed, Use.HABITS, home))
+    return habit.around(0, rise_spread), habit.around(0, bed_spread)
 
 
 def plan_day(persona: Persona, *, seed: int, home: int, day: int, tomorrow: Persona | None = None) -> list[Step]:

@@ -1,4 +1,4 @@
-"""The two loops of the simulator in which each step needs the one before, compiled.
+"""The loops of the simulator in which each step needs the one before, compiled.
 
 May import numpy and numba. What is compiled here reads and writes nothing but its arrays.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numpy as np
-from numba import njit
+from numba import njit, vectorize
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,6 +20,15 @@ def _compiled(function: F) -> F:
         return cast("F", njit(cache=True, nogil=True)(function))
     except RuntimeError:
         return cast("F", njit(nogil=True)(function))
+
+
+def _everywhere(function: Callable[..., float]) -> Callable[..., Any]:
+    """A ufunc, likewise kept on disk."""
+    types = ["float64(int64, int64, int64)"]
+    try:
+        return cast("Callable[..., Any]", vectorize(types, cache=True)(function))  # type: ignore[no-untyped-call]
+    except RuntimeError:
+        return cast("Callable[..., Any]", vectorize(types)(function))  # type: ignore[no-untyped-call]
 
 
 @_compiled
@@ -44,3 +53,56 @@ def apart(at: Any, hold_off: int) -> Any:
             kept[i] = True
             last = at[i]
     return kept
+
+
+_LOW, _HALF = 22, 11  # bits: what shares all but the low ones fits into the processor's cache, and is sorted in halves
+
+
+@_compiled
+def _by_half(key: Any, shift: int, turn: Any, out: Any) -> None:
+    mask = (1 << _HALF) - 1
+    ends = np.zeros(mask + 2, np.int64)
+    for row in turn:
+        ends[((key[row] >> shift) & mask) + 1] += 1
+    for half in range(mask):
+        ends[half + 1] += ends[half]
+    for row in turn:
+        half = (key[row] >> shift) & mask
+        out[ends[half]] = row
+        ends[half] += 1
+
+
+@_compiled
+def order_of(key: Any) -> Any:
+    """(n,) int64: which of the (n,) int64 keys comes when, none negative; alike ones as they stand. A radix sort."""
+    n, most = len(key), 0
+    for i in range(n):
+        most = max(most, key[i])
+    ends = np.zeros((most >> _LOW) + 2, np.int64)
+    for i in range(n):
+        ends[(key[i] >> _LOW) + 1] += 1
+    ends = np.cumsum(ends)
+    turn, begin = np.empty(n, np.int64), 0
+    for i in range(n):
+        part = key[i] >> _LOW
+        turn[ends[part]] = i
+        ends[part] += 1
+    for end in ends[:-1]:
+        spare = np.empty(end - begin, np.int64)
+        _by_half(key, 0, turn[begin:end], spare)
+        _by_half(key, _HALF, spare, turn[begin:end])
+        begin = end
+    return turn
+
+
+def _mixed(at: Any, salt: Any, seed: Any) -> Any:
+    x = np.uint64(at) + np.uint64((seed * np.int64(0x9E3779B9) + 1) & 0xFFFFFFFF) * np.uint64(0x9E3779B97F4A7C15)
+    x += np.uint64(salt) * np.uint64(0xD1B54A32D192ED03)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return np.float64(x >> np.uint64(11)) / 2.0**53
+
+
+mixed: Callable[..., Any] = _everywhere(_mixed)
+"""A ufunc of three int64: a uniform number in [0, 1). The finisher of SplitMix64 (Steele, Lea and Flood 2014)."""

@@ -1,8 +1,8 @@
 """Many households by several processes: the same batches, in the same order, as one process would make.
 
 May import model and the simulator's pure files. Each process makes the days of its own households and leaves them in
-files, since memory that processes share is short in containers; here they are put in order. The number of processes
-changes no bit.
+files, since memory that processes share is short in containers; here they are put in the order of time. The number of
+processes changes no bit.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mimamori.model.readings import ReadingBatch
-from mimamori.model.times import DAY
-from mimamori.simulator.days import in_order, simulate
+from mimamori.model.times import HOUR
+from mimamori.simulator.days import by_household, days_between, in_steps, simulate
 from mimamori.simulator.households import SimulatedHome
 from mimamori.simulator.truth import TruthEvent
 
@@ -38,12 +39,12 @@ def simulate_days(
     homes: Sequence[SimulatedHome], *, start: int, end: int, seed: int, events: Sequence[TruthEvent] = (),
     processes: int = 0,
 ) -> Iterator[ReadingBatch]:  # fmt: skip
-    """As `simulate` with order="taken" and step=DAY, but `got` is `taken`. processes: 0 for as many as are worth it."""
+    """As `simulate` with order="taken", but `got` is `taken`. processes: 0 for as many as are worth it."""
     count = (
         min(processes or processors(), max(len(homes) // _WORTH, 1)) if not processes else min(processes, len(homes))
     )
     if count <= 1:
-        yield from simulate(homes, start=start, end=end, seed=seed, events=events, step=DAY, order="taken")
+        yield from simulate(homes, start=start, end=end, seed=seed, events=events, order="taken")
         return
     context = multiprocessing.get_context("spawn")  # a fork would copy locks of threads that run here
     shares = np.array_split(np.arange(len(homes)), count)
@@ -64,7 +65,9 @@ def simulate_days(
             for then in (worker.join, worker.terminate, ours.close):  # the last one first
                 ended.callback(then)
             lines.append(ours)
-        yield from _merged(lines, first_device, home_of)
+        days = _together(lines, first_device, home_of)
+        for day, (low, high) in zip(days, days_between(start, end), strict=True):
+            yield from in_steps(day, low, high, step=HOUR, order="taken")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +84,8 @@ class _Order:
 
 def _work(order: _Order, folder: Path, line: Connection) -> None:
     """In a process of its own: a file for each day, told by name; the other side says when it has read one."""
-    days = simulate(
-        order.homes, start=order.start, end=order.end, seed=order.seed, events=order.events, step=DAY, order="taken"
+    days = by_household(
+        order.homes, start=order.start, end=order.end, seed=order.seed, events=order.events, order="taken"
     )
     try:
         for number, batch in enumerate(days):
@@ -98,7 +101,10 @@ def _work(order: _Order, folder: Path, line: Connection) -> None:
         pass  # nobody wants the rest
 
 
-def _merged(lines: Sequence[Connection], first_device: Sequence[int], home_of: np.ndarray) -> Iterator[ReadingBatch]:
+def _together(
+    lines: Sequence[Connection], first_device: Sequence[int], home_of: NDArray[np.int32]
+) -> Iterator[ReadingBatch]:
+    """Each day of all processes, household by household."""
     while True:
         told = [_receive(line) for line in lines]
         if None in told:
@@ -109,9 +115,6 @@ def _merged(lines: Sequence[Connection], first_device: Sequence[int], home_of: n
                 line.send(True)
         device = np.concatenate([c["device"] + np.int32(f) for c, f in zip(columns, first_device, strict=True)])
         taken, value, metric = (np.concatenate([c[n] for c in columns]) for n in ("taken", "value", "metric"))
-        if len(device):
-            turn = in_order(taken, device, metric)
-            device, taken, value, metric = device[turn], taken[turn], value[turn], metric[turn]
         yield ReadingBatch(
             home=home_of[device], device=device, metric=metric, value=value, taken=taken, got=taken,
             flags=np.zeros(len(taken), np.uint8),

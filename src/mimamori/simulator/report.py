@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from mimamori.model.metrics import Metrics
 from mimamori.model.times import DAY, HOUR, MINUTE, SECOND, Nanos
 from mimamori.simulator.body import vitals_of
-from mimamori.simulator.dice import Use, bouts, generator, inside, lots
-from mimamori.simulator.faults import Rows, disturb
+from mimamori.simulator.dice import Use, bouts, generator, inside, lots, stream
+from mimamori.simulator.faults import Rows, disturb, in_one
 from mimamori.simulator.house import climate, load
 from mimamori.simulator.households import SimulatedHome
 from mimamori.simulator.life import UTC_OFFSET, Life, Place, midnight
@@ -39,7 +39,7 @@ Part = tuple[str, str, Nanos, NDArray[np.float64]]
 
 
 def report_day(home: SimulatedHome, life: Life, day: int, *, seed: int, events: Sequence[TruthEvent]) -> Rows:
-    """All readings of the household taken on the calendar day, ordered by time sent. events: this household's."""
+    """All readings of the household taken on the calendar day, in the order of time. events: this household's."""
     parts = [
         *_bed(home, life, day, seed, events), *_meter(home, life, day, seed, events), *_door(home, life, day, events),
         *_climate(home, life, day, seed, events), *_motion(home, life, day, seed, events), *_beats(home, day),
@@ -54,7 +54,7 @@ def report_day(home: SimulatedHome, life: Life, day: int, *, seed: int, events: 
     )  # fmt: skip
     arrives = lots(rows.taken, rows.device, seed * 1000 + home.number) >= home.kit.lost
     kept = np.flatnonzero(arrives)
-    rows = rows.take(kept[np.argsort(taken[kept], kind="stable")])
+    rows = rows.take(kept[np.argsort(in_one(taken, rows.device, rows.metric)[kept], kind="stable")])
     return disturb(rows, events, ids, seed) if events else rows
 
 
@@ -72,13 +72,15 @@ def _bed(home: SimulatedHome, life: Life, day: int, seed: int, events: Sequence[
     at = _grid(home, day, sensor.every, 1) + rng.integers(0, 200, 1) * _MS
     body = vitals_of(life, home.persona, at, events=events, rng=rng, begin=begin)
     lost_heart, lost_breath = (inside(at, *bouts(rng, begin, DAY, sensor.lost, 100 * SECOND)) for _ in range(2))
-    noise = rng.standard_normal((2, len(at)))
+    noise = rng.standard_normal((2, len(at)), np.float32)
     phantom = ~body.present & inside(at, *bouts(rng, begin, DAY, sensor.phantom, 8 * MINUTE))
+    told = np.flatnonzero(_told(sensor, body.present))
+    at, body, noise, phantom = at[told], body.take(told), noise[:, told], phantom[told]
+    lost_heart, lost_breath = lost_heart[told], lost_breath[told]
     heart = np.where(phantom, sensor.phantom_heart + noise[0], body.heart + sensor.heart_noise * noise[0])
     breath = np.where(phantom, sensor.phantom_respiration + 0.3 * noise[1],
                       body.breath + sensor.respiration_noise * noise[1])  # fmt: skip
     breath = np.where(body.breath == 0, 0.0, breath)  # a pause in breathing is a measured zero
-    told = _told(sensor, body.present)
     if home.kit.motion is None:  # the mat lies at the feet: little is felt
         faint = _during(at, events, "sensor-moved")
         lost_heart, lost_breath = (
@@ -86,13 +88,13 @@ def _bed(home: SimulatedHome, life: Life, day: int, seed: int, events: Sequence[
         )
         body = replace(body, movement=np.where(faint, body.movement / 3, body.movement))
     shaken = body.movement > 60  # a turn drowns the small signals
-    kept_heart = told & np.isfinite(heart) & ~lost_heart & ~shaken
-    kept_breath = told & np.isfinite(breath) & ~lost_breath & ~shaken
+    kept_heart = np.isfinite(heart) & ~lost_heart & ~shaken
+    kept_breath = np.isfinite(breath) & ~lost_breath & ~shaken
     return [
         ("bed", "heart_rate", at[kept_heart], np.clip(np.rint(heart[kept_heart]), 25, 220)),
         ("bed", "respiration_rate", at[kept_breath], np.clip(np.round(breath[kept_breath], 1), 0, 60)),
-        ("bed", "body_movement", at[told], np.rint(body.movement[told])),
-        ("bed", "in_bed", at[told], body.present[told].astype(np.float64)),
+        ("bed", "body_movement", at, np.rint(body.movement)),
+        ("bed", "in_bed", at, body.present.astype(np.float64)),
     ]
 
 
@@ -210,16 +212,14 @@ def _movements(
     Shedler 1979), and each entry into a room.
     """
     rng, begin = generator(seed, Use.MOTION, home.number, day), midnight(day)
-    count = rng.poisson(_MOST * 1440)
-    at = begin + np.sort(rng.integers(0, DAY, count))
-    mark = rng.random(count) * _MOST
+    at = begin + stream(rng, DAY, _MOST / MINUTE)
+    mark = rng.random(len(at)) * _MOST
     step = life.steps_at(at)
-    seen = mark < _RATE[life.act[step]] * home.persona.days.pace
-    place = np.where(life.place[step] == Place.BED, Place.BEDROOM, life.place[step]).astype(np.int64)
-    visit = _during(at, events, "visitors") & (mark < 4)
-    place = np.where(visit & ~seen, np.where(mark < 2.5, Place.LIVING, Place.KITCHEN), place)
-    seen |= visit
-    place, seen = _family(at, mark, place, seen, events)
+    rates, places = _RATE[life.act] * home.persona.days.pace, life.place.astype(np.int64)
+    places[places == Place.BED] = Place.BEDROOM
+    seen, place = mark < rates[step], places[step]
+    if any(e.kind in {"visitors", "grandchildren"} for e in events):
+        place, seen = _guests(at, mark, place, seen, events)
     moved = np.flatnonzero((life.place[1:] != life.place[:-1]) & (life.place[1:] < Place.BED)) + 1
     moved = moved[(life.act[moved] != Act.DOWN)]
     entered = life.start[moved] + SECOND
@@ -228,6 +228,16 @@ def _movements(
     rooms = np.concatenate([place[seen], life.place[moved][today].astype(np.int64)])
     order = np.argsort(times, kind="stable")
     return times[order], rooms[order]
+
+
+def _guests(
+    at: Nanos, mark: NDArray[np.float64], place: NDArray[np.int64], seen: NDArray[np.bool_],
+    events: Sequence[TruthEvent],
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:  # fmt: skip
+    """The same movements with those of visitors and grandchildren."""
+    visit = _during(at, events, "visitors") & (mark < 4)
+    place = np.where(visit & ~seen, np.where(mark < 2.5, Place.LIVING, Place.KITCHEN), place)
+    return _family(at, mark, place, seen | visit, events)
 
 
 def _family(

@@ -28,7 +28,7 @@ from mimamori.model.homes import Homes
 from mimamori.model.times import DAY, NEVER
 from mimamori.notify.outbox import Outbox
 from mimamori.rehearsals import Rehearsals
-from mimamori.rules.engine import FORMAT, Engine
+from mimamori.rules.engine import READABLE, Engine
 from mimamori.sensors.collector import Collector
 from mimamori.sensors.decode import Decoder
 from mimamori.sensors.profile import topic_filters
@@ -242,7 +242,7 @@ def _unpack(mark: EngineMark | None, site: Site) -> dict[str, NDArray[Any]]:
     """The arrays of the last snapshot; none if there is none that fits the rules."""
     if mark is None:
         return {}
-    if mark.digest != site.digest or mark.version != FORMAT:
+    if mark.digest != site.digest or mark.version not in READABLE:
         log.warning("the rules have changed since the last snapshot: habits are learned anew")
         return {}
     with np.load(io.BytesIO(mark.blob)) as saved:

@@ -16,7 +16,7 @@ from mimamori.model.findings import Verdict
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch, concat, no_readings, reading_batch
 from mimamori.model.times import DAY, HOUR, MINUTE, SECOND, parse_duration, parse_instant
-from mimamori.rules.engine import Engine
+from mimamori.rules.engine import ALL_JUDGED, Engine
 from mimamori.rules.spec import Example, Rule
 from mimamori.site import Site
 
@@ -69,7 +69,7 @@ def _run(site: Site, rule: Rule, example: Example) -> Iterator[str]:
         now = MIDNIGHT + _clock(found[1])
         end = int(np.searchsorted(batch.got, now, side="right"))
         engine.step(batch.take(slice(done, end)), now)
-        engine.step(no_readings(), now + SECOND)
+        engine.step(no_readings(), now + ALL_JUDGED)
         done = end
         verdicts = set(engine.current().verdict.tolist())
         word = _worst(verdicts)

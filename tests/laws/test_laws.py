@@ -59,7 +59,6 @@ class TestLaws:
         whole = start(stream, rule_sets[kind]).upto(end)
         parts = start(stream, rule_sets[kind]).upto(*[t for t in moments(stream, cuts) if t < end], end)
         same(whole.state(), parts.state())
-        assert whole.findings.facts.tobytes() == parts.findings.facts.tobytes()
         assert whole.lines() == parts.lines()
 
     @few

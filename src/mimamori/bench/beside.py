@@ -26,7 +26,7 @@ from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch, no_readings
 from mimamori.model.times import MINUTE, SECOND
 from mimamori.progress import progress
-from mimamori.rules.engine import Engine
+from mimamori.rules.engine import ALL_JUDGED, Engine
 from mimamori.site import Site
 from mimamori.twin.home import TWINS
 from mimamori.twin.run import cells, judge, twins_of
@@ -69,7 +69,7 @@ def beside_twins(site: Site, homes: Homes, batches: Iterator[ReadingBatch]) -> B
             with watch.of("engine hears"):
                 mine += _lines(engine.step(batch, cell + 1))
             with watch.of("engine"):
-                found = engine.step(no_readings(), point + 1)
+                found = engine.step(no_readings(), point + ALL_JUDGED)
             mine += _lines(found)
             for at, by_home in cells(batch, site.metrics):
                 with watch.of("twins hear"):

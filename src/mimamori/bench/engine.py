@@ -20,7 +20,7 @@ from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch, no_readings
 from mimamori.model.times import MINUTE, SECOND, parse_instant
 from mimamori.progress import progress
-from mimamori.rules.engine import PENDING, Engine
+from mimamori.rules.engine import ALL_JUDGED, PENDING, Engine
 from mimamori.rules.spec import Evidence
 from mimamori.site import Site
 
@@ -54,7 +54,8 @@ class Size:
     which quiet nights are learned are among them. idle_minute: those in which the rules look (once a minute). turned:
     the worst of the others, in which verdicts turned (all sensors of all households fall silent at once), in ms.
     busy_tick: ticks ten seconds
-    apart, each bringing `values` readings and folding them in.
+    apart, each bringing `values` readings and folding them in, and at whole minutes asking the rules about silence.
+    rules_tick: the one-second ticks between them, in which the other rules follow, one after another.
     reading_ns: in one batch of two million. growth_us: to add a household to a running engine.
     """
 
@@ -64,6 +65,7 @@ class Size:
     idle_minute: Spread
     turned: float
     busy_tick: Spread
+    rules_tick: Spread
     values: int
     reading_ns: float
     growth_us: float
@@ -101,19 +103,20 @@ def _measure(site: Site, households: int, rng: np.random.Generator) -> Size:
     for _ in range(12):  # two minutes in which every household is heard
         now += 10 * SECOND
         engine.step(_values(site, households, max(households, TICK_VALUES), now, rng), now)
-    busy = []
+    busy, between = [], []
     for _ in range(BUSY_TICKS):
+        between += [_timed(engine, no_readings(), now + second * SECOND + 1) for second in range(1, 10)]
         now += 10 * SECOND
         batch = _values(site, households, TICK_VALUES, now, rng)
-        busy.append(_timed(engine, batch, now))
+        busy.append(_timed(engine, batch, now + 1))  # just after the ten seconds are over
     large = _values(site, households, LARGE, now + 10 * SECOND, rng)
-    engine.step(no_readings(), now + SECOND)  # the rules' minute is timed by itself, below
+    engine.step(no_readings(), now + ALL_JUDGED)  # the rules' minute is timed by itself, below
     now += 20 * SECOND
     taken = _timed(engine, large, now)
+    _know_nights(engine, site)
     for _ in range(20):  # what was heard settles
         now += MINUTE
         engine.step(no_readings(), now)
-    _know_nights(engine, site)
     idle: list[float] = []
     looked: list[float] = []
     turned = [0.0]
@@ -127,7 +130,8 @@ def _measure(site: Site, households: int, rng: np.random.Generator) -> Size:
             looked.append(spent)
     return Size(
         households=households, bytes_per_household=engine.bytes_per_home(), idle_tick=_spread(idle),
-        idle_minute=_spread(looked), turned=max(turned) * 1e3, busy_tick=_spread(busy), values=TICK_VALUES,
+        idle_minute=_spread(looked), turned=max(turned) * 1e3, busy_tick=_spread(busy),
+        rules_tick=_spread(between), values=TICK_VALUES,
         reading_ns=taken / LARGE * 1e9, growth_us=_growth(engine, homes, now) * 1e6,
     )  # fmt: skip
 

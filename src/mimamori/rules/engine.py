@@ -7,18 +7,19 @@ anywhere gives bit-equal state, and evaluates a grid point only once `now` has p
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch, concat_findings
+from mimamori.model.findings import FindingBatch, concat_findings, no_findings
 from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch, concat, no_readings
-from mimamori.model.times import MINUTE, NEVER, Zone
+from mimamori.model.times import MINUTE, NEVER, SECOND, Zone
 from mimamori.rules.absent import AbsentDetector
 from mimamori.rules.away import AwayDetector
 from mimamori.rules.backing import Gate
@@ -60,13 +61,30 @@ from mimamori.rules.tune import Settings, own_keys, with_settings
 from mimamori.rules.usual import UsualDetector
 
 GRID = MINUTE
-FORMAT = 4
+FORMAT = 5
+AT_ONCE = 4  # the format before rules were judged one after another: all at the minute
+READABLE = {FORMAT, AT_ONCE}
 FIRST = (OutageDetector, CutOffDetector, SilentDetector)
+AFTER = {
+    OutageDetector: 0, CutOffDetector: 0, SilentDetector: 0, BandDetector: 1, AbsentDetector: 1, UsualDetector: 1,
+    AwayDetector: 2, CountDetector: 2, RiseDetector: 3, ClimateDetector: 3, DriftDetector: 3, CoolingDetector: 3,
+    StayDetector: 4, EvidenceDetector: 5,
+}  # fmt: skip
+"""Seconds after a grid point at which each kind judges it, so that no tick has all the work. No reading is folded in
+meanwhile, since a cell is longer: what is judged is the same, and so is what `now` makes of it."""
+LAST = 8 * SECOND  # the minute's sums are emptied
+ALL_JUDGED = 9 * SECOND  # after a grid point: all that it says has been said
 PENDING = ("home", "device", "metric", "value", "taken", "got", "flags")
 
 
+Evaluate = Callable[[int], FindingBatch]
+
+
 class Detector(Protocol):
-    """One rule at work: `evaluate` closes the grid cell that ends at `at`."""
+    """One rule at work: `evaluate` closes the grid cell that ends at `at`.
+
+    A kind with much to do may have `turns` instead, a second apart: parts of `evaluate` to be called in order.
+    """
 
     every: int
     metric: int | None
@@ -106,12 +124,13 @@ class Engine:
         self._gateways = {
             g for r in self.rules if isinstance(r.condition, CutOff | Outage) for g in r.condition.gateways
         }
+        self._turns = _turns(self._order)
         self._stride = math.gcd(*(d.every for d in self.detectors)) or GRID
         self._latest.sum_up(sorted({d.metric for d in self.detectors if d.metric is not None}))
         self._later = [later for d in self.detectors for later in getattr(d, "later", ())]
         self._sent: set[int] = set()  # metrics that some household has sent
         self._waiting = no_readings()
-        self._evaluated = NEVER  # last grid point that was evaluated
+        self._evaluated = NEVER  # the last grid point, and so long after it as its rules have judged it
         self._own: dict[int, dict[str, dict[str, float | str]]] = {}
         self._placed = 0
         self._fit()
@@ -141,15 +160,15 @@ class Engine:
         if (batch.taken > batch.got).any():  # a clock that is ahead: nothing has happened before it was heard
             batch = replace(batch, taken=np.minimum(batch.taken, batch.got))
         found: list[FindingBatch] = []
+        before, waited = self._evaluated, len(self._waiting) + len(batch)
         for readings in _parted(self._waiting, self._latest.news(batch), now):
             found += self._fold(readings, now)
-        before = self._evaluated
         if self._evaluated != NEVER:
             found += self._evaluate_before(now)
-        if self._evaluated == before and not found:  # a tick with time to spare
+        if self._evaluated == before and len(self._waiting) >= waited:  # a tick with time to spare
             for later in self._later:
                 later.go_on()
-        return _in_order(concat_findings(found))
+        return _in_order(found)
 
     def _fold(self, waiting: ReadingBatch, now: int) -> list[FindingBatch]:
         """Fold in the cells that are over at `now`, and evaluate the grid points that pass; the rest waits."""
@@ -159,7 +178,7 @@ class Engine:
             waiting = waiting.take(np.argsort(cell_of(waiting.got), kind="stable"))
             ends, at, _ = cells_of(waiting.got, CELL)
         if self._evaluated == NEVER and len(at):
-            self._evaluated = (int(at[0]) - 1) // GRID * GRID
+            self._evaluated = (int(at[0]) - 1) // GRID * GRID + LAST
         whole = int(np.searchsorted(at, now))  # the cell that `now` lies in may still bring more
         begin = first = 0
         for last in [*(np.flatnonzero(np.diff(-(-at[:whole] // GRID))) + 1).tolist(), whole]:
@@ -171,21 +190,22 @@ class Engine:
         return found
 
     def _evaluate_before(self, at: int) -> list[FindingBatch]:
-        """Evaluate the grid points in (last, at): all readings up to them have been applied."""
-        found = []
-        point = self._evaluated + GRID
+        """Judge whatever is due in (last, at): all readings up to its grid points have been applied."""
+        found: list[FindingBatch] = []
+        point = self._evaluated // GRID * GRID
         while point < at:
-            if point % self._stride:  # no rule looks before the next whole one
-                point = min(point - point % self._stride + self._stride, (at - 1) // GRID * GRID)
-            for detector in self._order:
-                if point % detector.every == 0 and not self._idle(detector):
-                    changes = detector.evaluate(point)
-                    if len(changes):
-                        found.append(changes)
-            self._begin_cells(point)
-            self._evaluated = point
+            for after, turns in self._turns:
+                if self._evaluated < point + after < at:
+                    for detector, evaluate in turns:
+                        if point % detector.every == 0 and not self._idle(detector):
+                            found.append(evaluate(point))
+                    if after == LAST:
+                        self._begin_cells(point)
+                    self._evaluated = point + after
             point += GRID
-        return found
+            if point % self._stride:  # no rule looks before the next whole one
+                point = max(point, min(-(-point // self._stride) * self._stride, (at - 1 - LAST) // GRID * GRID))
+        return [f for f in found if len(f)]
 
     def _begin_cells(self, at: int) -> None:
         """Empty what ends at `at`, after every rule has seen it: a site may have several rules of one kind."""
@@ -203,14 +223,16 @@ class Engine:
             self._sent.add(detector.metric)
         return detector.metric not in self._sent
 
-    def resume(self, now: int) -> None:
+    def resume(self, now: int) -> FindingBatch:
         """Go on after a time in which nobody watched, up to `now` (ns): it was not quiet, it was unknown.
 
         No grid point of it is judged, no device is called silent for not having been heard in it, nobody missed for
-        not having been seen, and nobody away for longer.
+        not having been seen, and nobody away for longer. Returns what the last grid point before it had still to say.
         """
-        if self._evaluated == NEVER or now <= self._evaluated + GRID:
-            return
+        if self._evaluated == NEVER or now <= self._evaluated // GRID * GRID + GRID:
+            return no_findings()
+        found = self._evaluate_before(self._evaluated // GRID * GRID + LAST + 1)
+        last = self._evaluated - LAST
         point = (now - 1) // GRID * GRID
         before = cell_of(self._waiting.got) <= point  # came before that time: folded in now, it would be heard long ago
         ends, at, _ = cells_of(self._waiting.got[before], CELL)
@@ -219,19 +241,21 @@ class Engine:
         self._waiting = self._waiting.take(~before)
         for name in ("heard", "late_from", "spoken", "counts_from"):
             heard = self._columns[name]
-            heard[heard != NEVER] += point - self._evaluated
+            heard[heard != NEVER] += point - last
             np.minimum(heard, point, out=heard)
         door = self._columns["last_door"]
-        door[self._columns["out"] & (door != NEVER)] += point - self._evaluated
+        door[self._columns["out"] & (door != NEVER)] += point - last
         for detector in self.detectors:
             if isinstance(detector, EvidenceDetector):
-                detector.resume(point - self._evaluated)
+                detector.resume(point - last)
         self._columns["spoke"][:] = True  # so that every device is judged by what it was heard last
-        self._evaluated = point
+        self._evaluated = point + LAST
+        return _in_order(found)
 
     def current(self) -> FindingBatch:
         """The full picture at the last grid point, for recovery: edge for flow, level for repair."""
-        return _in_order(concat_findings([d.current(self._evaluated) for d in self.detectors]))
+        at = NEVER if self._evaluated == NEVER else self._evaluated // GRID * GRID
+        return _in_order([d.current(at) for d in self.detectors])
 
     def forget_devices(self, rows: Sequence[int]) -> None:
         """Devices (rows) that were taken out of use: from now on their silence says nothing."""
@@ -292,13 +316,13 @@ class Engine:
         return saved
 
     def position(self) -> NDArray[np.int64]:
-        """Format, last grid point, households and devices: what a snapshot is known by."""
+        """Format, how far it has judged, households and devices: what a snapshot is known by."""
         return np.array([FORMAT, self._evaluated, len(self._homes), self._homes.devices], np.int64)
 
     def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
         """Take over a snapshot. Raises ValueError if it is of another format or of more homes than are known."""
         version, evaluated, homes, devices = (int(v) for v in saved["engine"])
-        if version != FORMAT or homes > len(self._homes) or devices > self._homes.devices:
+        if version not in READABLE or homes > len(self._homes) or devices > self._homes.devices:
             msg = f"snapshot of format {version} with {homes} households does not fit; start without it"
             raise ValueError(msg)
         for later in self._later:
@@ -308,7 +332,7 @@ class Engine:
         self._placed = -1  # districts are the register's, not the snapshot's
         self._set_gates(0)  # by the profiles of today
         self._waiting = ReadingBatch(**{name: saved[f"waiting.{name}"] for name in PENDING})
-        self._evaluated = evaluated
+        self._evaluated = evaluated + (LAST if version == AT_ONCE and evaluated != NEVER else 0)
 
     def _finish(self) -> None:
         """Do all that could wait."""
@@ -349,8 +373,27 @@ def _parted(waiting: ReadingBatch, new: ReadingBatch, now: int) -> list[ReadingB
     return [concat([waiting, new])]
 
 
-def _in_order(found: FindingBatch) -> FindingBatch:
-    return found.take(np.lexsort((found.device, found.home, found.rule, found.at))) if len(found) > 1 else found
+def _in_order(found: list[FindingBatch]) -> FindingBatch:
+    """All of them by (at, rule, home, device). Each batch is of one grid point and rule, and mostly in order."""
+    parts = []
+    for _, same in groupby(sorted((f for f in found if len(f)), key=_of), key=_of):
+        batch = concat_findings(list(same))
+        place = (batch.home.astype(np.int64) << 32) + batch.device
+        parts.append(batch if (place[1:] > place[:-1]).all() else batch.take(np.argsort(place)))
+    return concat_findings(parts)
+
+
+def _of(found: FindingBatch) -> tuple[int, int]:
+    return int(found.at[0]), int(found.rule[0])
+
+
+def _turns(detectors: Sequence[Detector]) -> list[tuple[int, list[tuple[Detector, Evaluate]]]]:
+    """(ns after a grid point, who judges then), in order; the last turn is nobody's."""
+    turns: dict[int, list[tuple[Detector, Evaluate]]] = {LAST: []}
+    for detector in detectors:
+        for k, evaluate in enumerate(getattr(detector, "turns", (detector.evaluate,))):
+            turns.setdefault((AFTER[type(detector)] + k) * SECOND, []).append((detector, evaluate))
+    return sorted(turns.items(), key=lambda turn: turn[0])
 
 
 def _turn(detector: Detector) -> int:

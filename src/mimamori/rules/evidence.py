@@ -7,10 +7,13 @@ own log-likelihood ratio, which may be negative; the sum never falls below zero,
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch, no_findings
+from mimamori.model.findings import FindingBatch, concat_findings, no_findings
 from mimamori.model.times import DAY, HOUR, NEVER
 from mimamori.rules.changes import LEVELS, findings_of, rows_of
 from mimamori.rules.columns import Column
@@ -31,6 +34,7 @@ from mimamori.rules.level import (
 from mimamori.rules.quiet import (
     CELL,
     OUT_MARGIN,
+    PARTS,
     Cell,
     Devices,
     Everything,
@@ -45,7 +49,7 @@ from mimamori.rules.spec import SIGNS, Evidence, Rule
 
 FACTS = ("evidence", "threshold", "expected", *SIGNS, "quiet_hours", "out", "limit_hours")
 
-QUIET_TICKS, FORGET_TICKS = 280, 900  # of a second: quiet nights are needed in five minutes, the rest in half an hour
+QUIET_TICKS, FORGET_TICKS = 220, 900  # of a second: quiet nights are needed in five minutes, the rest in half an hour
 
 
 class EvidenceDetector:
@@ -73,6 +77,8 @@ class EvidenceDetector:
         self._version, self._slot, self._worked = -1, -1, nothing_worked(0)
         self._quiet, self._forgets = Later(QUIET_TICKS), Later(FORGET_TICKS)
         self.later: tuple[Later, ...] = (self._quiet, self._forgets)
+        parts = [partial(self._close, part) for part in range(PARTS)]
+        self.turns: tuple[Callable[[int], FindingBatch], ...] = (self._begin, *parts)
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -97,34 +103,40 @@ class EvidenceDetector:
         return self._columns[f"{self._rule.name}.{name}"]
 
     def evaluate(self, at: int) -> FindingBatch:
-        """Close the cell that ends at `at` (ns, multiple of 5 min) and tell what changed.
+        """Close the cell that ends at `at` (ns, multiple of 5 min) and tell what changed, all turns at once.
 
         Households with power alone are looked at when a half hour closes.
         """
-        c, name, local = self._columns, self._rule.name, self._zone.local(at - 1)
-        slot, closes = slot_of(local), (local + 1) % LEVEL_CELL == 0
-        rows = c.rows["home"]
+        return concat_findings([turn(at) for turn in self.turns])
+
+    def _begin(self, at: int) -> FindingBatch:
+        """Before any household: what could wait is done, and a slot of day that begins is made ready."""
+        local = self._zone.local(at - 1)
         self._quiet.finish()
-        if closes:
+        if (local + 1) % LEVEL_CELL == 0:
             self._forgets.finish()
-        habits = Habits(*c.bundle(Habits._fields, f"{name}."))
-        levels = self._levels()
+        slot, habits = slot_of(local), self._habits()
         if slot_of(local - CELL) != slot:
-            fade(rows, slot, self._keep, habits, self._work(habits))
-        worked = self._work(habits)
-        if self._slot != slot:
-            begin_slot(rows, slot, habits, worked)
-            self._slot = slot
-        cell = Cell(at, slot, local // DAY, closes, *sensors(Devices(*(c[f] for f in Devices._fields)), rows, closes))
+            fade(self._columns.rows["home"], slot, self._keep, habits, self._work(habits))
+        self._ready(slot, habits)
+        return no_findings()
+
+    def _close(self, part: int, at: int) -> FindingBatch:
+        """Close the cell for every so manieth block of households."""
+        c, name, local = self._columns, self._rule.name, self._zone.local(at - 1)
+        slot, closes, rows = slot_of(local), (local + 1) % LEVEL_CELL == 0, c.rows["home"]
+        habits = self._habits()
+        told = sensors(Devices(*(c[f] for f in Devices._fields)), rows, part, closes)
+        cell = Cell(at, slot, local // DAY, closes, *told)
         room = Room(rows_of(c), np.empty(len(SIGNS)), np.empty(len(SIGNS)), np.empty(BINS))
         everything = Everything(
-            Home(*c.bundle(Home._fields)), Kept(*c.bundle(Kept._fields, f"{name}.")), habits, levels, worked,
-            self._limits, room,
+            Home(*c.bundle(Home._fields)), Kept(*c.bundle(Kept._fields, f"{name}.")), habits, self._levels(),
+            self._ready(slot, habits), self._limits, room,
         )  # fmt: skip
-        changed = close(rows, cell, everything)
-        if closes and slot == SLOTS - 1:
+        changed = close(rows, part, cell, everything)
+        if part == PARTS - 1 and closes and slot == SLOTS - 1:
             self._forgets.put(lambda first, last: forget(first, last, self._levels()), rows)
-        if closes and slot == NIGHT_BEGINS + NIGHT_SLOTS - 1:
+        if part == PARTS - 1 and closes and slot == NIGHT_BEGINS + NIGHT_SLOTS - 1:
             self._quiet.put(lambda first, last: learn_quiet(first, last, self._levels()), rows)
         return self._findings(room.found[:changed], at) if changed else no_findings()
 
@@ -133,12 +145,26 @@ class EvidenceDetector:
         since, firing = self._columns[f"{self._rule.name}.since"], self._columns[f"{self._rule.name}.firing"]
         since[(since != NEVER) & ~firing] += gap
 
+    def _habits(self) -> Habits:
+        return Habits(*self._columns.bundle(Habits._fields, f"{self._rule.name}."))
+
+    def _ready(self, slot: int, habits: Habits) -> Worked:
+        """What is worked out of the habits, for this slot of day."""
+        worked = self._work(habits)
+        if self._slot != slot:
+            begin_slot(self._columns.rows["home"], slot, habits, worked)
+            self._slot = slot
+        return worked
+
     def _levels(self) -> Levels:
         return Levels(*self._columns.bundle(Levels._fields, f"{self._rule.name}.level_"))
 
     def _work(self, habits: Habits) -> Worked:
         """What was worked out of the habits; all anew when the rows are others."""
         if self._version != self._columns.version:
+            if self._version == -1:  # their machine code is fetched now, not in the middle of a day
+                learn_quiet(0, 0, self._levels())
+                forget(0, 0, self._levels())
             self._version, self._slot = self._columns.version, -1
             self._worked = nothing_worked(len(habits.threshold))
         return self._worked

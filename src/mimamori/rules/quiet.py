@@ -36,6 +36,7 @@ WATCH_FROM = 0.6  # of the threshold: PENDING
 LEFT_ON = 0.05  # chance that what was on stays on (assumed): power takes back at most -log of it
 MOSTLY = 0.5
 OUT_MARGIN, OUT_FADES = 1.5, 0.98  # own longest outing times, and how much of it stays with each later outing
+PARTS, BLOCK = 2, 1024  # in how many turns a cell is closed, and households on end of one: growth moves none of them
 MOST = 255  # devices of a kind that are told apart
 LOW = int(Level.LOW)
 
@@ -130,8 +131,10 @@ class Everything(NamedTuple):
 
 
 @compiled
-def sensors(devices: Devices, rows: int, closes: bool) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Shares]:
-    """(everyone, speaking, wh) as in Cell; wh is empty between half hours.
+def sensors(
+    devices: Devices, rows: int, part: int, closes: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Shares]:
+    """(everyone, speaking, wh) as in Cell, of the households of that part; wh is empty between half hours.
 
     It is NaN unless every meter and plug of the household has told its power in the half hour.
     """
@@ -140,6 +143,8 @@ def sensors(devices: Devices, rows: int, closes: bool) -> tuple[NDArray[np.uint8
     wh = np.zeros(rows if closes else 0)
     for d in range(len(home)):
         k, h = channel[d], home[d]
+        if h // BLOCK % PARTS != part:
+            continue
         if k >= 0:
             everyone[k, h] += everyone[k, h] < MOST
             speaking[k, h] += not silent[d] and speaking[k, h] < MOST
@@ -154,10 +159,12 @@ def sensors(devices: Devices, rows: int, closes: bool) -> tuple[NDArray[np.uint8
 
 
 @lean
-def close(rows: int, cell: Cell, s: Everything) -> int:
-    """Close the cell for all households; how many of them, in `room.found`, changed verdict or level."""
+def close(rows: int, part: int, cell: Cell, s: Everything) -> int:
+    """Close the cell for the households of that part; how many, in `room.found`, changed verdict or level."""
     found, verdicts, levels, n = s.room.found, s.kept.verdict, s.kept.level, 0
     for h in range(rows):
+        if h // BLOCK % PARTS != part:
+            continue
         kinds, known = _working(h, cell, s)
         by_events, firing = kinds & ~(1 << POWER) != 0, s.kept.firing[h]
         if not (by_events or cell.closes):

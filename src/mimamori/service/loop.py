@@ -23,7 +23,7 @@ from mimamori.alerts.hooks import webhook_notices
 from mimamori.alerts.plan import Person, plan
 from mimamori.model.alert import AlertEvent
 from mimamori.model.commands import CommandError
-from mimamori.model.findings import FindingBatch, Verdict, no_findings
+from mimamori.model.findings import FindingBatch, Verdict, concat_findings, no_findings
 from mimamori.model.homes import Homes
 from mimamori.model.notice import Notice
 from mimamori.model.readings import ReadingBatch, concat
@@ -157,15 +157,16 @@ class Loop:
     async def _tick(self, now: int) -> bool:
         """Whether the ledger has all that came of it."""
         batch, self._waiting = concat(self._waiting), []
+        before = no_findings()
         if self._ticked != NEVER and now - self._ticked > LONGEST * max(1.0, self.clock.speed):
             log.warning("no tick for %.0f s of the service's clock: that time is unknown, not quiet",
                         (now - self._ticked) / SECOND)  # fmt: skip
             self.counts["gaps"] += 1
             self._events += self.stall.look(self.book, self._ticked, now, self.clock.speed)
-            self.engine.resume(now)
+            before = self.engine.resume(now)
             self.coverage.downtime(self._ticked, now)
             self.shadows.resume(now)
-        findings = self.engine.step(batch, now)
+        findings = concat_findings([before, self.engine.step(batch, now)])
         self.shadows.step(batch, now)
         self._ticked = now
         self.counts["ticks"] += 1

@@ -96,7 +96,7 @@ class Shadows:
     def resume(self, now: int) -> None:
         """As Engine.resume."""
         if self._engine is not None:
-            self._engine.resume(now)
+            self._note(self._engine.resume(now))
 
     def set_own(self, own: Mapping[int, Mapping[str, Settings]]) -> None:
         """Each household's own parameters hold under a shadow too, where it takes them."""

@@ -27,8 +27,9 @@ from mimamori.site import Site
 START = parse_instant("2026-11-24T01:00:00+09:00")
 DAY_MINUTES = 1440
 TOLD = (("in_bed", 1.0, 0.0), ("heart_rate", 62.0, 4.0), ("respiration_rate", 15.0, 1.5), ("body_movement", 6.0, 4.0),
-        ("power", 180.0, 60.0))  # fmt: skip
-"""Metric, mean and spread of the values; power comes from the second device of a household, the rest from its bed."""
+        ("power", 180.0, 60.0), ("temperature", 21.0, 0.5), ("humidity", 50.0, 3.0))  # fmt: skip
+BEDS = 4
+"""Metric, mean and spread of the values; the first so many come from the household's bed, the rest from its meter."""
 TICK_VALUES, LARGE = 80_000, 2_000_000
 IDLE_SECONDS, BUSY_TICKS = 86_400, 60
 REPLAYED = ("power", "in_bed", "heart_rate", "respiration_rate")
@@ -160,7 +161,7 @@ def made_days(site: Site, households: int, minutes: int, seed: int) -> Iterator[
         who, metric, values = (np.concatenate(part) for part in zip(*columns, strict=True))
         n = len(who)
         yield ReadingBatch(
-            home=who, device=(2 * who + (metric == site.metrics.index("power"))).astype(np.int32), metric=metric,
+            home=who, device=(2 * who + (np.arange(n) >= BEDS * households)).astype(np.int32), metric=metric,
             value=values, taken=np.full(n, at), got=np.full(n, at), flags=np.zeros(n, np.uint8),
         )  # fmt: skip
 
@@ -180,7 +181,7 @@ def _values(site: Site, households: int, count: int, now: int, rng: np.random.Ge
     mean, spread = np.array([t[1] for t in TOLD]), np.array([t[2] for t in TOLD])
     got = now - SECOND + np.sort(rng.integers(0, SECOND, count))
     return ReadingBatch(
-        home=home, device=2 * home + (which == len(TOLD) - 1).astype(np.int32),
+        home=home, device=2 * home + (which >= BEDS).astype(np.int32),
         metric=np.array([site.metrics.index(t[0]) for t in TOLD], np.int16)[which],
         value=mean[which] + spread[which] * rng.standard_normal(count),
         taken=got - rng.integers(0, 2 * SECOND, count), got=got, flags=np.zeros(count, np.uint8),

@@ -8,14 +8,16 @@ counts, not readings.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch, Level
-from mimamori.model.times import MINUTE, NEVER, Nanos
-from mimamori.rules.changes import LEVELS, NOT_DUE, changed, findings_of, judged
+from mimamori.model.findings import FindingBatch, no_findings
+from mimamori.model.times import MINUTE, NEVER
+from mimamori.rules.changes import CLEAR, FIRING, LEVELS, NOT_DUE, PENDING, UNKNOWN, findings_of, rows_of
 from mimamori.rules.columns import Column
+from mimamori.rules.kernel import Rows, inlined, lean
 from mimamori.rules.latest import Shared
 from mimamori.rules.own import Own
 from mimamori.rules.spec import Climate, Condition, Rule
@@ -24,12 +26,148 @@ FACTS = ("value", "limit", "minutes", "temperature", "humidity", "own")
 ORDER = ("low", "medium", "high")
 
 
-def wbgt(temperature: NDArray[np.float64], humidity: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) degrees Celsius indoors, from air temperature (degrees Celsius) and relative humidity (%); NaN if one is.
+Celsius = TypeVar("Celsius", float, NDArray[np.float64])
+
+
+def wbgt(temperature: Celsius, humidity: Celsius) -> Celsius:
+    """Degrees Celsius indoors, from air temperature (degrees Celsius) and relative humidity (%); NaN if one is.
 
     The regression of Ono and Tonouchi (Nihon Seikishogaku Zasshi 50(4), 2014) with no sunshine and no wind.
     """
     return 0.735 * temperature + 0.0374 * humidity + 0.00292 * temperature * humidity - 4.064
+
+
+_wbgt = inlined(wbgt)
+
+
+class Home(NamedTuple):
+    """What is looked at of the households: the minute's temperature (n,), the humidity told last, the own set."""
+
+    total: NDArray[np.float64]
+    told: NDArray[np.uint16]
+    humidity: NDArray[np.float64]
+    humidity_at: NDArray[np.int64]
+    own: NDArray[np.uint16]
+
+
+class Kept(NamedTuple):
+    """The rule's columns, whole."""
+
+    value: NDArray[np.float64]
+    since: NDArray[np.int64]
+    good_since: NDArray[np.int64]
+    told_at: NDArray[np.int64]
+    due: NDArray[np.int64]
+    began: NDArray[np.int64]
+    verdict: NDArray[np.int8]
+    level: NDArray[np.int8]
+
+
+class Limits(NamedTuple):
+    """The rule: limit is (sets, priorities), hold (priorities,) ns, level (priorities,); the rest in ns and Celsius."""
+
+    limit: NDArray[np.float64]
+    hold: NDArray[np.int64]
+    level: NDArray[np.int8]
+    sign: float
+    damp: bool  # heat as the body feels it: humidity counts
+    clear_margin: float
+    clear_after: int
+    unknown_after: int
+
+
+class Everything(NamedTuple):
+    """All that a step may read or write."""
+
+    home: Home
+    kept: Kept
+    limits: Limits
+
+
+@lean
+def _judge(at: int, s: Everything, found: Rows) -> int:
+    """The minute that ends at `at`, of all households; how many of them, in `found`, changed verdict or level."""
+    home, kept, limits, n = s.home, s.kept, s.limits, 0
+    for h in range(len(found)):
+        if home.told[h] > 0:
+            damp_at = home.humidity_at[h]
+            if not limits.damp:
+                _take(h, at, limits.sign * (home.total[h] / home.told[h]), s)
+            elif damp_at != NEVER and at - damp_at <= limits.unknown_after:
+                _take(h, at, _wbgt(home.total[h] / home.told[h], home.humidity[h]), s)
+        if kept.due[h] > at:
+            continue
+        known, beyond = at - kept.told_at[h] <= limits.unknown_after, False
+        level = _level(h, at, s) if known else 0
+        for i in range(len(limits.hold)):
+            beyond = beyond or kept.since[i, h] != NEVER
+        _begin(h, beyond, level, kept)
+        kept.due[h] = _next(h, at, level, s) if known else NOT_DUE
+        verdict = FIRING if level > 0 else PENDING if beyond else CLEAR
+        if not known:
+            verdict = UNKNOWN
+        if verdict != kept.verdict[h] or level != kept.level[h]:
+            kept.verdict[h], kept.level[h], found[n] = verdict, level, h
+            n += 1
+    return n
+
+
+@inlined
+def _take(h: int, at: int, value: float, s: Everything) -> None:
+    """A minute whose value, signed so that more is worse, is `value`."""
+    kept, limits, inside = s.kept, s.limits, True
+    kept.value[h] = value
+    kept.told_at[h] = kept.due[h] = at
+    for i in range(len(limits.hold)):
+        limit = limits.limit[s.home.own[h], i]
+        inside = inside and value < limit - limits.clear_margin
+        if value < limit:
+            kept.since[i, h] = NEVER
+        elif kept.since[i, h] == NEVER:
+            kept.since[i, h] = at
+    if not inside:
+        kept.good_since[h] = NEVER
+    elif kept.good_since[h] == NEVER:
+        kept.good_since[h] = at
+
+
+@inlined
+def _level(h: int, at: int, s: Everything) -> int:
+    """The level: what was told stays until the room is well inside for a while."""
+    kept, limits = s.kept, s.limits
+    level: int = kept.level[h]
+    if kept.good_since[h] != NEVER and at - kept.good_since[h] >= limits.clear_after:
+        level = 0
+    for i in range(len(limits.hold)):
+        if kept.since[i, h] != NEVER and at - kept.since[i, h] >= limits.hold[i]:
+            level = max(level, limits.level[i])
+    return level
+
+
+@inlined
+def _begin(h: int, beyond: bool, level: int, kept: Kept) -> None:  # noqa: FBT001
+    """When it began, as it is told: with the first limit passed, until it has ended."""
+    if beyond and kept.began[h] == NEVER:
+        first = NOT_DUE
+        for i in range(len(kept.since)):
+            if kept.since[i, h] != NEVER:
+                first = min(first, kept.since[i, h])
+        kept.began[h] = first
+    elif not beyond and level == 0:
+        kept.began[h] = NEVER
+
+
+@inlined
+def _next(h: int, at: int, level: int, s: Everything) -> int:
+    """Ns: the next limit of time that this household runs into if nothing is heard."""
+    kept, limits = s.kept, s.limits
+    soon: int = kept.told_at[h] + limits.unknown_after + 1
+    for i in range(len(limits.hold)):
+        if kept.since[i, h] != NEVER and kept.since[i, h] + limits.hold[i] > at:
+            soon = min(soon, kept.since[i, h] + limits.hold[i])
+    if level > 0 and kept.good_since[h] != NEVER and kept.good_since[h] + limits.clear_after > at:
+        soon = min(soon, kept.good_since[h] + limits.clear_after)
+    return soon
 
 
 class ClimateDetector:
@@ -47,14 +185,19 @@ class ClimateDetector:
         self._humidity = shared.metrics.index("humidity")
         # One sense for both: how far above the limit, where a cold limit is a limit of minus the temperature.
         self._sign = 1.0 if condition.high else -1.0
+        self._holds = [condition.hold.get(p, NOT_DUE) for p in ORDER]  # type: ignore[call-overload]
         self.own = Own(shared.columns, condition)
         self.own.derive = self._derive
         self._derive([condition])
-        self._holds = [condition.hold.get(p, NOT_DUE) for p in ORDER]  # type: ignore[call-overload]
 
     def _derive(self, sets: Sequence[Condition]) -> None:
         each = [c.high or c.low for c in sets]  # type: ignore[union-attr]
-        self._limits = np.array([[self._sign * at[p] if p in at else np.inf for p in ORDER] for at in each])  # type: ignore[index]
+        self._limits = Limits(
+            np.array([[self._sign * at[p] if p in at else np.inf for p in ORDER] for at in each]),  # type: ignore[index]
+            np.array(self._holds), np.array([LEVELS[p] for p in ORDER], np.int8), self._sign,
+            self._spec.measure == "wbgt", float(self._spec.clear_margin), self._spec.clear_after,
+            self._spec.unknown_after,
+        )  # fmt: skip
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -73,71 +216,28 @@ class ClimateDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the minute that ends at `at` (ns, whole minute)."""
-        c, name = self._columns, self._rule.name
-        self._take(at)
-        due = c[f"{name}.due"]
-        rows = np.flatnonzero(due <= at)
-        since, good, told = c[f"{name}.since"][:, rows], c[f"{name}.good_since"][rows], c[f"{name}.told_at"][rows]
-        known = at - told <= self._spec.unknown_after
-        firing = c[f"{name}.level"][rows]
-        firing[(good != NEVER) & (_age(good, at) >= self._spec.clear_after)] = Level.NONE
-        for i, priority in enumerate(ORDER):
-            reached = (since[i] != NEVER) & (_age(since[i], at) >= self._holds[i])
-            firing[reached] = np.maximum(firing[reached], LEVELS[priority])
-        firing[~known] = Level.NONE
-        beyond = (since != NEVER).any(0)
-        began = c[f"{name}.began"]
-        first = np.where(since == NEVER, NOT_DUE, since).min(0)
-        starts = beyond & (began[rows] == NEVER)
-        began[rows[starts]] = first[starts]
-        began[rows[~beyond & (firing == Level.NONE)]] = NEVER
-        due[rows] = np.where(known, self._next(since, good, told, firing, at), NOT_DUE)
-        return changed(
-            rows, rule=self._index, old=(c[f"{name}.verdict"], c[f"{name}.level"]),
-            verdict=judged(firing=firing > 0, pending=beyond, known=known), level=firing, since=began[rows],
-            score=np.nan_to_num(c[f"{name}.value"][rows]), facts=lambda rows: self._facts(rows, at), home=None, at=at,
+        c, found = self._columns, rows_of(self._columns)
+        humidity = c["value"][self._humidity], c["taken"][self._humidity]
+        home = Home(*self._latest.minute(self.metric), *humidity, c["own"])
+        kept = Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))
+        changed = _judge(at, Everything(home, kept, self._limits), found)
+        return self._findings(found[:changed], at) if changed else no_findings()
+
+    def _c(self, name: str) -> NDArray[Any]:
+        return self._columns[f"{self._rule.name}.{name}"]
+
+    def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
+        return findings_of(
+            rows, rule=self._index, verdict=self._c("verdict")[rows], level=self._c("level")[rows],
+            since=self._c("began")[rows], score=np.nan_to_num(self._c("value")[rows]),
+            facts=lambda rows: self._facts(rows, at), home=None, at=at,
         )  # fmt: skip
-
-    def _take(self, at: int) -> None:
-        """The values of the minute, in households whose room told its temperature, and its humidity where it counts."""
-        c, name = self._columns, self._rule.name
-        total, count = self._latest.minute(self.metric)
-        rows = np.flatnonzero(count)
-        temperature = total[rows] / count[rows]
-        if self._spec.measure == "wbgt":
-            told = c["taken"][self._humidity, rows]
-            fresh = (told != NEVER) & (_age(told, at) <= self._spec.unknown_after)
-            rows, temperature = rows[fresh], temperature[fresh]
-            value = wbgt(temperature, c["value"][self._humidity, rows])
-        else:
-            value = self._sign * temperature
-        c[f"{name}.value"][rows] = value
-        c[f"{name}.told_at"][rows] = at
-        c[f"{name}.due"][rows] = at
-        limits = self._limits[self.own.sets(rows)]
-        for i, limit in enumerate(limits.T):
-            since = c[f"{name}.since"][i]
-            since[rows] = np.where(value < limit, NEVER, np.where(since[rows] == NEVER, at, since[rows]))
-        good, inside = c[f"{name}.good_since"], value < limits.min(1) - self._spec.clear_margin
-        good[rows] = np.where(inside, np.where(good[rows] == NEVER, at, good[rows]), NEVER)
-
-    def _next(
-        self, since: NDArray[np.int64], good: Nanos, told: Nanos, firing: NDArray[np.int8], at: int
-    ) -> NDArray[np.int64]:
-        """(r,) ns: the next limit of time that these rows run into if nothing is heard."""
-        soon = told + self._spec.unknown_after + 1
-        for i in range(len(ORDER)):
-            ends = np.where(since[i] == NEVER, NOT_DUE, np.where(since[i] == NEVER, 0, since[i]) + self._holds[i])
-            soon = np.where(ends > at, np.minimum(soon, ends), soon)
-        ends = np.where((good == NEVER) | (firing == Level.NONE), NOT_DUE, np.where(good == NEVER, 0, good))
-        ends = np.where(ends == NOT_DUE, NOT_DUE, ends + self._spec.clear_after)
-        return np.where(ends > at, np.minimum(soon, ends), soon)
 
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
         c, name = self._columns, self._rule.name
         began, level = c[f"{name}.began"][rows], c[f"{name}.level"][rows]
-        minutes = np.where(began == NEVER, 0, _age(began, at)) / MINUTE
-        each = self._limits[self.own.sets(rows)]
+        minutes = np.where(began == NEVER, 0, at - np.where(began == NEVER, at, began)) / MINUTE
+        each = self._limits.limit[self.own.sets(rows)]
         limits, row = np.column_stack([each.min(1), each]), np.arange(len(rows))
         limit = limits[row, np.where(np.isfinite(limits[row, level]), level, 0)] * self._sign
         humidity = c["value"][self._humidity, rows]
@@ -146,16 +246,4 @@ class ClimateDetector:
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""
-        c, name = self._columns, self._rule.name
-        verdict = c[f"{name}.verdict"]
-        return findings_of(
-            np.arange(len(verdict)), rule=self._index, verdict=verdict, level=c[f"{name}.level"],
-            since=c[f"{name}.began"], score=np.nan_to_num(c[f"{name}.value"]),
-            facts=lambda rows: self._facts(rows, at), home=None, at=at,
-        )  # fmt: skip
-
-
-def _age(then: Nanos, at: int) -> Nanos:
-    """(n,) ns since `then`; 0 where that is NEVER."""
-    age: Nanos = np.where(then == NEVER, 0, at - np.where(then == NEVER, at, then))
-    return age
+        return self._findings(np.arange(self._columns.rows["home"]), at)

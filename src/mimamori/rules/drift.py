@@ -6,15 +6,17 @@ counts by its median. Departures from the own weeks add up in both directions (P
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch, Verdict, no_findings
+from mimamori.model.findings import FindingBatch, no_findings
 from mimamori.model.times import DAY, MINUTE, NEVER
-from mimamori.rules.changes import LEVELS, changed, findings_of, judged, leveled
+from mimamori.rules.changes import CLEAR, FIRING, LEVELS, PENDING, UNKNOWN, findings_of, rows_of
 from mimamori.rules.columns import Column
+from mimamori.rules.kernel import Rows, inlined, lean, number, pattern
 from mimamori.rules.latest import Shared
 from mimamori.rules.spec import Drift, Rule
 
@@ -25,6 +27,132 @@ SLACK = 0.5  # spreads a week that are no change
 MOST = 3.0  # spreads that one week may count: no single odd week makes a note
 LEARNED = 1.5  # spreads: what a week departs beyond it is not learned from (Huber)
 RATE = 0.1  # weight of a new week once the first ones are in
+
+
+class Home(NamedTuple):
+    """What is looked at of the households, each (n,): the metric's newest value, when it was taken, in_bed."""
+
+    value: NDArray[np.float64]
+    taken: NDArray[np.int64]
+    bed: NDArray[np.float64]
+
+
+class Kept(NamedTuple):
+    """The rule's columns, whole; the half-precision ones as their patterns."""
+
+    sum: NDArray[np.float32]
+    seen: NDArray[np.uint16]
+    figures: NDArray[np.uint16]
+    days: NDArray[np.uint8]
+    last: NDArray[np.uint16]
+    usual: NDArray[np.uint16]
+    spread: NDArray[np.uint16]
+    weeks: NDArray[np.uint8]
+    cusum: NDArray[np.uint16]
+    run: NDArray[np.uint8]
+    verdict: NDArray[np.int8]
+    level: NDArray[np.int8]
+
+
+class Limits(NamedTuple):
+    """The rule; holds: ns for which a value holds, enough: samples of a day, week: (7,) to work in."""
+
+    holds: int
+    anywhere: bool  # not in bed alone
+    enough: float
+    least_change: float
+    learn_weeks: int
+    note_at: float
+    priority: int
+    week: NDArray[np.float64]
+
+
+class Everything(NamedTuple):
+    """All that a step may read or write."""
+
+    home: Home
+    kept: Kept
+    limits: Limits
+
+
+@lean
+def _judge(at: int, ends: bool, s: Everything, found: Rows) -> int:  # noqa: FBT001
+    """Ten minutes of all households; how many of them, in `found`, changed verdict or level. ends: so does the day."""
+    home, kept, limits, n = s.home, s.kept, s.limits, 0
+    for h in range(len(found)):
+        told = home.taken[h]
+        told = at - limits.holds < told <= at and (limits.anywhere or home.bed[h] > 0)
+        if told:
+            kept.sum[h] += home.value[h]
+            kept.seen[h] += 1
+        known = told and kept.verdict[h] == UNKNOWN  # somebody of whom nothing was known
+        if ends:
+            known = kept.seen[h] >= limits.enough
+            if known:
+                _end_day(h, s)
+            kept.sum[h] = kept.seen[h] = 0
+        elif not known:
+            continue
+        most = max(number(kept.cusum[0, h]), number(kept.cusum[1, h]))
+        firing = known and most >= limits.note_at
+        level = limits.priority if firing else 0
+        verdict = FIRING if firing else PENDING if most >= limits.note_at / 2 else CLEAR
+        if not known:
+            verdict = UNKNOWN
+        if verdict != kept.verdict[h] or level != kept.level[h]:
+            kept.verdict[h], kept.level[h], found[n] = verdict, level, h
+            n += 1
+    return n
+
+
+@inlined
+def _end_day(h: int, s: Everything) -> None:
+    """A day that was seen: its figure is the mean of its samples."""
+    kept = s.kept
+    kept.figures[kept.days[h], h] = pattern(np.float64(kept.sum[h]) / kept.seen[h])
+    kept.days[h] += 1
+    if kept.days[h] == WEEK:
+        _end_week(h, _median(h, s), s)
+
+
+@inlined
+def _median(h: int, s: Everything) -> float:
+    """Of the days of this week."""
+    week = s.limits.week
+    for day in range(WEEK):
+        value, k = np.float64(number(s.kept.figures[day, h])), day
+        while k > 0 and week[k - 1] > value:
+            week[k] = week[k - 1]
+            k -= 1
+        week[k] = value
+    median: float = week[WEEK // 2]
+    return median
+
+
+@inlined
+def _end_week(h: int, figure: float, s: Everything) -> None:
+    """The week's departure from the own weeks adds up, and is learned from as far as it is not odd."""
+    kept, limits, weeks = s.kept, s.limits, np.int64(s.kept.weeks[h])
+    own = np.float64(number(kept.spread[h]))
+    spread, known = max(own, limits.least_change), weeks >= limits.learn_weeks
+    mean = figure if weeks == 0 else np.float64(number(kept.usual[h]))
+    within = off = figure - mean
+    departs = 0.0
+    if known:
+        departs = min(max(off / spread, -MOST), MOST)
+        within = min(max(off, -LEARNED * spread), LEARNED * spread)
+    adds = False
+    for i in range(2):
+        one = np.float64(number(kept.cusum[i, h])) + (departs if i == 0 else -departs) - SLACK
+        kept.cusum[i, h] = pattern(max(one, 0.0))
+        adds = adds or kept.cusum[i, h] != 0
+    kept.run[h] = kept.run[h] + (kept.run[h] < 255) if adds else 0
+    rate = max(RATE, 1 / (1.0 + weeks))
+    kept.usual[h] = pattern(mean + rate * within)
+    kept.spread[h] = pattern(math.sqrt((1 - rate) * (own**2 + rate * within**2)))
+    kept.last[h] = pattern(figure)
+    kept.weeks[h] += kept.weeks[h] < 255
+    kept.days[h] = 0
 
 
 class DriftDetector:
@@ -41,8 +169,12 @@ class DriftDetector:
         self._figure = shared.metrics.index(condition.metric)
         self._bed = shared.metrics.index("in_bed")
         self.metric: int | None = None  # the newest value is all that is looked at
-        self._state = shared.metrics[self._figure].nature == "state"
-        self._enough = condition.between.length * condition.seen_at_least / EVERY
+        state = shared.metrics[self._figure].nature == "state"
+        self._limits = Limits(
+            DAY if state else EVERY, state, condition.between.length * condition.seen_at_least / EVERY,
+            float(condition.least_change), condition.learn_weeks, float(condition.note_at),
+            int(LEVELS[rule.priority]), np.empty(WEEK),
+        )  # fmt: skip
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -71,62 +203,18 @@ class DriftDetector:
         between = self._spec.between
         if not between.holds(self._zone.time_of_day(at - 1)):
             return no_findings()
-        value, told = self._columns["value"][self._figure], self._columns["taken"][self._figure]
-        holds = DAY if self._state else EVERY
-        rows = np.flatnonzero(
-            (told > at - holds) & (told <= at) & (self._state | (self._columns["value"][self._bed] > 0))
-        )
-        self._c("sum")[rows] += value[rows]
-        self._c("seen")[rows] += 1
-        if self._zone.time_of_day(at) != between.end % DAY:
-            new = rows[self._c("verdict")[rows] == Verdict.UNKNOWN]
-            return self._judge(new, np.ones(len(new), bool), at)
-        seen = self._c("seen") >= self._enough
-        self._end_day(np.flatnonzero(seen))
-        self._c("sum")[:] = 0
-        self._c("seen")[:] = 0
-        return self._judge(np.arange(len(seen)), seen, at)
+        c, found, ends = self._columns, rows_of(self._columns), self._zone.time_of_day(at) == between.end % DAY
+        value = c.whole("value")
+        home = Home(value[self._figure], c.whole("taken")[self._figure], value[self._bed])
+        kept = Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))
+        changed = _judge(at, ends, Everything(home, kept, self._limits), found)
+        return self._findings(found[:changed], at) if changed else no_findings()
 
-    def _end_day(self, rows: NDArray[np.intp]) -> None:
-        days = self._c("days")
-        self._c("figures")[days[rows], rows] = self._c("sum")[rows].astype(np.float64) / self._c("seen")[rows]
-        days[rows] += 1
-        self._end_week(rows[days[rows] == WEEK])
-
-    def _end_week(self, rows: NDArray[np.intp]) -> None:
-        if not len(rows):
-            return
-        weeks, usual, cusum = self._c("weeks"), self._c("usual"), self._c("cusum")
-        figure = np.median(self._c("figures")[:, rows].astype(np.float64), axis=0)
-        mean, own = usual[rows].astype(np.float64), self._c("spread")[rows].astype(np.float64)
-        spread = self._spread(rows)
-        known = weeks[rows] >= self._spec.learn_weeks
-        off = np.where(weeks[rows] == 0, 0, figure - mean)
-        mean = np.where(weeks[rows] == 0, figure, mean)
-        departs = np.where(known, np.clip(off / spread, -MOST, MOST), 0)
-        for i, sign in enumerate((1, -1)):
-            cusum[i, rows] = np.maximum(cusum[i, rows].astype(np.float64) + sign * departs - SLACK, 0)
-        run = self._c("run")
-        adds = (cusum[:, rows] > 0).any(0)
-        run[rows] = np.where(adds, np.minimum(run[rows].astype(np.int64) + 1, 255), 0)
-        rate = np.maximum(RATE, 1 / (1.0 + weeks[rows]))
-        within = np.where(known, np.clip(off, -LEARNED * spread, LEARNED * spread), off)
-        usual[rows] = mean + rate * within
-        self._c("spread")[rows] = np.sqrt((1 - rate) * (own**2 + rate * within**2))
-        self._c("last")[rows] = figure
-        weeks[rows] += weeks[rows] < np.iinfo(np.uint8).max
-        self._c("days")[rows] = 0
-
-    def _judge(self, rows: NDArray[np.intp], known: NDArray[np.bool_], at: int) -> FindingBatch:
-        if not len(rows):
-            return no_findings()
-        most = self._c("cusum")[:, rows].astype(np.float64).max(0)
-        firing = known & (most >= self._spec.note_at)
-        return changed(
-            rows, rule=self._index, old=(self._c("verdict"), self._c("level")),
-            verdict=judged(firing=firing, pending=most >= self._spec.note_at / 2, known=known),
-            level=leveled(firing, LEVELS[self._rule.priority]), since=self._began(rows, at), score=most,
-            facts=self._facts, home=None, at=at,
+    def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
+        return findings_of(
+            rows, rule=self._index, verdict=self._c("verdict")[rows], level=self._c("level")[rows],
+            since=self._began(rows, at), score=self._c("cusum")[:, rows].astype(np.float64).max(0), facts=self._facts,
+            home=None, at=at,
         )  # fmt: skip
 
     def _spread(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -146,9 +234,4 @@ class DriftDetector:
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""
-        verdict = self._c("verdict")
-        rows = np.arange(len(verdict))
-        return findings_of(
-            rows, rule=self._index, verdict=verdict, level=self._c("level"), since=self._began(rows, at),
-            score=np.zeros(len(verdict)), facts=self._facts, home=None, at=at,
-        )  # fmt: skip
+        return self._findings(np.arange(self._columns.rows["home"]), at)

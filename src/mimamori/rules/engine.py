@@ -67,7 +67,7 @@ READABLE = {FORMAT, AT_ONCE}
 FIRST = (OutageDetector, CutOffDetector, SilentDetector)
 AFTER = {
     OutageDetector: 0, CutOffDetector: 0, SilentDetector: 0, BandDetector: 1, AbsentDetector: 1, UsualDetector: 1,
-    AwayDetector: 2, CountDetector: 2, RiseDetector: 3, ClimateDetector: 3, DriftDetector: 3, CoolingDetector: 3,
+    AwayDetector: 2, CountDetector: 2, ClimateDetector: 2, RiseDetector: 3, DriftDetector: 3, CoolingDetector: 3,
     StayDetector: 4, EvidenceDetector: 5,
 }  # fmt: skip
 """Seconds after a grid point at which each kind judges it, so that no tick has all the work. No reading is folded in

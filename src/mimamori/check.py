@@ -22,6 +22,7 @@ from mimamori.site import Site
 
 MIDNIGHT = parse_instant("2026-01-15T00:00:00+09:00")
 _LINE = re.compile(r"^(\d\d:\d\d)(?:-(\d\d:\d\d) every (\w+))? (\S+) (\S+) (\S+)$")
+_ABSENCE = re.compile(r"^(\d\d:\d\d)-(\d\d:\d\d)$")
 _EXPECT = re.compile(r"^(\d\d:\d\d) (clear|pending|firing|unknown)$")
 HOUSEHOLD = "example"
 
@@ -60,6 +61,7 @@ def _run(site: Site, rule: Rule, example: Example) -> Iterator[str]:
     batch = concat(parts)
     batch = batch.take(np.argsort(batch.got, kind="stable"))
     engine = Engine(homes, [rule], site.metrics, site.zone)
+    engine.declare(dict.fromkeys(range(len(homes)), [_absence(text) for text in example.absences]))
     done = 0
     for line in example.expect:
         found = _EXPECT.match(line)
@@ -90,6 +92,15 @@ def _clock(text: str) -> int:
         msg = f'"{text}" is no time of day; write 00:00 to 47:59 (past 24:00 is the day after)'
         raise ValueError(msg)
     return hours * HOUR + minutes * MINUTE
+
+
+def _absence(text: str) -> tuple[int, int]:
+    found = _ABSENCE.match(text)
+    if found is None:
+        msg = f'absence "{text}" is not understood; write "08:00-30:00"'
+        raise ValueError(msg)
+    begin, end = (MIDNIGHT + _clock(part) for part in found.groups())
+    return begin, end
 
 
 def _readings(text: str, day: int, homes: Homes, site: Site) -> ReadingBatch:

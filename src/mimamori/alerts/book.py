@@ -19,7 +19,7 @@ from mimamori.alerts.policy import RANK, AlertContent, Policy
 from mimamori.alerts.seen import PRIORITY_OF, WARD, RuleInfo, Seen, by_place, follows, seen_in, told
 from mimamori.model.alert import Alert, AlertEvent, Priority
 from mimamori.model.commands import Command
-from mimamori.model.findings import FindingBatch, Level, Verdict
+from mimamori.model.findings import DECLARED_AWAY, FindingBatch, Level, Verdict
 from mimamori.model.homes import Homes
 from mimamori.model.times import NEVER, format_duration, to_datetime
 
@@ -185,7 +185,8 @@ class Book:
         elif seen.verdict is Verdict.CLEAR:
             self._clear(alert, seen, events)
         elif seen.verdict is Verdict.UNKNOWN:
-            self._take(follows(alert, "note", seen.at, reason=f"no data since {self._local(seen.at)}"), events)
+            why = "declared away" if seen.score == DECLARED_AWAY else "no data"
+            self._take(follows(alert, "note", seen.at, reason=f"{why} since {self._local(seen.at)}"), events)
 
     def _firing(self, alert: Alert | None, seen: Seen, events: list[AlertEvent]) -> None:
         priority = PRIORITY_OF.get(seen.level, "low")

@@ -17,6 +17,10 @@ FACTS = 12
 """Width of the facts table: the numbers a rule used, named by the detector kind's `facts` tuple."""
 
 
+DECLARED_AWAY = -1.0
+"""The score of an UNKNOWN that is one because the resident is declared away."""
+
+
 class Verdict(IntEnum):
     """Three-valued and a warm-up: UNKNOWN is a verdict of its own and never resolves anything."""
 

@@ -15,15 +15,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch, concat_findings, no_findings
+from mimamori.model.findings import DECLARED_AWAY, FindingBatch, Verdict, concat_findings, no_findings
 from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch, concat, no_readings
-from mimamori.model.times import MINUTE, NEVER, SECOND, Zone
+from mimamori.model.times import MINUTE, NEVER, SECOND, Nanos, Zone
+from mimamori.rules.absences import ABSENCE_COLUMNS, Absences, Span, Still, holds
 from mimamori.rules.absent import AbsentDetector
 from mimamori.rules.away import AwayDetector
 from mimamori.rules.backing import Gate
 from mimamori.rules.band import BandDetector
+from mimamori.rules.changes import findings_of
 from mimamori.rules.climate import ClimateDetector
 from mimamori.rules.columns import Columns
 from mimamori.rules.cooling import CoolingDetector
@@ -35,6 +37,7 @@ from mimamori.rules.fold import cells_of
 from mimamori.rules.latest import CELL, Latest, Shared, cell_of, latest_columns
 from mimamori.rules.level import LEVEL_CELL
 from mimamori.rules.outage import OutageDetector
+from mimamori.rules.overdue import OverdueDetector
 from mimamori.rules.own import MOST, Own
 from mimamori.rules.quiet import CELL as EVIDENCE_CELL
 from mimamori.rules.rise import RiseDetector
@@ -50,14 +53,17 @@ from mimamori.rules.spec import (
     Drift,
     Evidence,
     Outage,
+    Overdue,
     Rise,
     Rule,
     Silent,
     Stay,
+    Unexpected,
     Usual,
 )
 from mimamori.rules.stay import StayDetector
 from mimamori.rules.tune import Settings, own_keys, with_settings
+from mimamori.rules.unexpected import UnexpectedDetector
 from mimamori.rules.usual import UsualDetector
 
 GRID = MINUTE
@@ -68,7 +74,7 @@ FIRST = (OutageDetector, CutOffDetector, SilentDetector)
 AFTER = {
     OutageDetector: 0, CutOffDetector: 0, SilentDetector: 0, BandDetector: 1, AbsentDetector: 1, UsualDetector: 1,
     AwayDetector: 2, CountDetector: 2, ClimateDetector: 2, RiseDetector: 3, DriftDetector: 3, CoolingDetector: 3,
-    StayDetector: 4, EvidenceDetector: 5,
+    OverdueDetector: 1, UnexpectedDetector: 2, StayDetector: 4, EvidenceDetector: 5,
 }  # fmt: skip
 """Seconds after a grid point at which each kind judges it, so that no tick has all the work. No reading is folded in
 meanwhile, since a cell is longer: what is judged is the same, and so is what `now` makes of it."""
@@ -112,7 +118,7 @@ class Engine:
     ) -> None:  # fmt: skip
         self.rules, self._gate_of = tuple(rules), {gate.profile: row for row, gate in enumerate(gates, 1)}
         self._homes, self._zone = homes, zone
-        declared = latest_columns(len(metrics))
+        declared = [*latest_columns(len(metrics)), *ABSENCE_COLUMNS]
         for rule in self.rules:
             declared += _detector_of(rule).columns(rule)
         self._columns = Columns(declared, capacity=capacity)
@@ -129,6 +135,8 @@ class Engine:
         self._latest.sum_up(sorted({d.metric for d in self.detectors if d.metric is not None}))
         self._later = [later for d in self.detectors for later in getattr(d, "later", ())]
         self._sent: set[int] = set()  # metrics that some household has sent
+        self._absences = Absences(self._columns, self.rules)
+        self._held = {i: self._names(r) for i, r in enumerate(self.rules) if holds(r.condition)}
         self._waiting = no_readings()
         self._evaluated = NEVER  # the last grid point, and so long after it as its rules have judged it
         self._own: dict[int, dict[str, dict[str, float | str]]] = {}
@@ -196,9 +204,11 @@ class Engine:
         while point < at:
             for after, turns in self._turns:
                 if self._evaluated < point + after < at:
+                    if after == 0:
+                        found += self._turn_absences(point)
                     for detector, evaluate in turns:
                         if point % detector.every == 0 and not self._idle(detector):
-                            found.append(evaluate(point))
+                            found.append(self._judge(detector, evaluate, point))
                     if after == LAST:
                         self._begin_cells(point)
                     self._evaluated = point + after
@@ -206,6 +216,48 @@ class Engine:
             if point % self._stride:  # no rule looks before the next whole one
                 point = max(point, min(-(-point // self._stride) * self._stride, (at - 1 - LAST) // GRID * GRID))
         return [f for f in found if len(f)]
+
+    def declare(self, absences: Mapping[int, Sequence[Span]]) -> None:
+        """All declared absences, by household (row): (from, until) in ns, until NEVER for until further notice.
+
+        It replaces all before, and holds from the first grid point that is not judged yet: to be called after the step
+        of the time at which it was said.
+        """
+        self._fit()
+        self._absences.declare(absences)
+
+    def _turn_absences(self, at: int) -> list[FindingBatch]:
+        """Who left, and who came home: what is held says UNKNOWN once, and begins anew at the return."""
+        left, back = self._absences.turn(at)
+        found: list[FindingBatch] = []
+        if len(left):
+            for i in self._held:
+                verdict = self._columns[f"{self.rules[i].name}.verdict"]
+                knew = left[verdict[left] != Verdict.UNKNOWN]
+                if len(knew):
+                    verdict[knew] = Verdict.UNKNOWN
+                    level = self._columns[f"{self.rules[i].name}.level"]
+                    found.append(_held(knew, i, level[knew], self._columns["absent_from"][knew], at))
+        if len(back):
+            self._absences.come_home(back, [self.rules[i] for i in self._held], at)
+        return found
+
+    def _judge(self, detector: Detector, evaluate: Evaluate, at: int) -> FindingBatch:
+        """What a rule finds at `at`; in homes where it is held it finds nothing, and nothing of it changes."""
+        rows = self._absences.held
+        names = self._held.get(self.detectors.index(detector)) if len(rows) else None
+        if names is None:
+            return evaluate(at)
+        still = Still(self._columns, names, rows)
+        found = evaluate(at)
+        still.put_back()
+        return found.take(np.flatnonzero(~np.isin(found.home, rows))) if len(found) else found
+
+    def _names(self, rule: Rule) -> tuple[str, ...]:
+        """The columns of a rule that have a row a household; none of a rule that passes over the held by itself."""
+        if isinstance(rule.condition, Evidence):
+            return ()
+        return tuple(c.name for c in _detector_of(rule).columns(rule) if c.axis == "home")
 
     def _begin_cells(self, at: int) -> None:
         """Empty what ends at `at`, after every rule has seen it: a site may have several rules of one kind."""
@@ -312,6 +364,7 @@ class Engine:
         w = self._waiting  # in an order that does not tell how the readings were cut
         w = w.take(np.lexsort((w.device, w.value, w.metric, w.taken, w.home, w.got)))
         saved |= {f"waiting.{name}": getattr(w, name) for name in PENDING}
+        saved["absences"] = self._absences.snapshot()
         saved["engine"] = self.position()
         return saved
 
@@ -328,6 +381,7 @@ class Engine:
         for later in self._later:
             later.drop()
         self._columns.restore(saved)
+        self._absences.restore(saved.get("absences"))
         self._place_own()
         self._placed = -1  # districts are the register's, not the snapshot's
         self._set_gates(0)  # by the profiles of today
@@ -352,6 +406,7 @@ class Engine:
             mine = self._columns[name]
             if source is not None and source.shape[:-1] == mine.shape[:-1] and source.dtype == mine.dtype:
                 mine[..., : source.shape[-1]] = source[..., : mine.shape[-1]]
+        self._absences.restore(saved.get("absences"))
         self._place_own()
         self._placed = -1
         self._set_gates(0)
@@ -388,12 +443,20 @@ def _of(found: FindingBatch) -> tuple[int, int]:
 
 
 def _turns(detectors: Sequence[Detector]) -> list[tuple[int, list[tuple[Detector, Evaluate]]]]:
-    """(ns after a grid point, who judges then), in order; the last turn is nobody's."""
-    turns: dict[int, list[tuple[Detector, Evaluate]]] = {LAST: []}
+    """(ns after a grid point, who judges then), in order; the first and the last are for more than rules."""
+    turns: dict[int, list[tuple[Detector, Evaluate]]] = {0: [], LAST: []}
     for detector in detectors:
         for k, evaluate in enumerate(getattr(detector, "turns", (detector.evaluate,))):
             turns.setdefault((AFTER[type(detector)] + k) * SECOND, []).append((detector, evaluate))
     return sorted(turns.items(), key=lambda turn: turn[0])
+
+
+def _held(rows: NDArray[np.intp], rule: int, level: NDArray[np.int8], since: Nanos, at: int) -> FindingBatch:
+    """From now on a rule tells nothing of these households: declared away since then."""
+    return findings_of(
+        rows, rule=rule, verdict=np.full(len(rows), np.int8(Verdict.UNKNOWN)), level=level, since=since,
+        score=np.full(len(rows), DECLARED_AWAY), facts=lambda rows: np.empty((len(rows), 0)), home=None, at=at,
+    )  # fmt: skip
 
 
 def _turn(detector: Detector) -> int:
@@ -407,13 +470,14 @@ def _turn(detector: Detector) -> int:
 Kind = (
     type[EvidenceDetector] | type[BandDetector] | type[AwayDetector] | type[AbsentDetector] | type[RiseDetector]
     | type[ClimateDetector] | type[CountDetector] | type[CutOffDetector] | type[DriftDetector] | type[SilentDetector]
-    | type[OutageDetector] | type[UsualDetector] | type[StayDetector] | type[CoolingDetector]
+    | type[OutageDetector] | type[UsualDetector] | type[StayDetector] | type[CoolingDetector] | type[OverdueDetector]
+    | type[UnexpectedDetector]
 )  # fmt: skip
 _KINDS: Mapping[type, Kind] = {
     Evidence: EvidenceDetector, Band: BandDetector, Away: AwayDetector, Absent: AbsentDetector, Rise: RiseDetector,
     Climate: ClimateDetector, Count: CountDetector, CutOff: CutOffDetector, Drift: DriftDetector,
     Outage: OutageDetector, Silent: SilentDetector, Stay: StayDetector, Usual: UsualDetector,
-    Cooling: CoolingDetector,
+    Cooling: CoolingDetector, Overdue: OverdueDetector, Unexpected: UnexpectedDetector,
 }  # fmt: skip
 
 

@@ -23,10 +23,12 @@ from mimamori.rules.spec import (
     Drift,
     Evidence,
     Outage,
+    Overdue,
     Rise,
     Rule,
     Silent,
     Stay,
+    Unexpected,
     Usual,
 )  # fmt: skip
 
@@ -70,7 +72,7 @@ def _explain(rule: Rule, zone: Zone, metrics: Metrics) -> Explain:
     if isinstance(condition, Outage):
         return lambda facts, since, at: _outage(facts, _clock(zone, since, at), everybody=condition.of == "everybody")
     tell = {Away: _away, Absent: _absent, Rise: _rise, Count: _count, Silent: _silent, Stay: _stay,
-            Cooling: _cooling, CutOff: _cut_off}[type(condition)]  # fmt: skip
+            Cooling: _cooling, CutOff: _cut_off, Overdue: _overdue, Unexpected: _unexpected}[type(condition)]  # fmt: skip
     return lambda facts, since, at: tell(facts, _clock(zone, since, at))
 
 
@@ -239,6 +241,26 @@ def _cooling(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, s
         f"(limit {limit:.1f} °C).{power[1]}{soon[1]}"
     )
     return sentence_ja, sentence_en
+
+
+def _overdue(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, str]:
+    late, limit = _span(facts["hours_late"]), _span(facts["limit_hours"])
+    return (
+        f"登録された不在は{since[0]}に終わりましたが、その後{late[0]}、帰宅のしるしがありません（目安{limit[0]}）。",
+        f"The declared absence ended at {since[1]}; for {late[1]} since then no sign of a return has been seen "
+        f"(limit {limit[1]}).",
+    )
+
+
+def _unexpected(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, str]:
+    minutes, window, left = facts["minutes"], facts["window_minutes"], _span(facts["hours_left"])
+    return (
+        f"不在の登録中ですが、{since[0]}から動きがあります（{window:.0f}分間に{minutes:.0f}分、センサー"
+        f"{facts['kinds']:.0f}種類）。早く帰宅されたか、ほかの人がいるのかを確認。登録は残り{left[0]}。",
+        f"Declared away, but there have been signs of life since {since[1]} ({minutes:.0f} of {window:.0f} min, "
+        f"{facts['kinds']:.0f} kinds of sensor). Came home early, or somebody else is there? {left[1]} are left of "
+        "the absence.",
+    )
 
 
 def _climate(facts: Mapping[str, float], since: tuple[str, str], *, hot: bool, by_heat_index: bool) -> tuple[str, str]:

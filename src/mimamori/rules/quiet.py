@@ -52,6 +52,7 @@ class Home(NamedTuple):
     stirred: NDArray[np.int64]
     last_sign: NDArray[np.int64]
     last_door: NDArray[np.int64]
+    absence: NDArray[np.int8]
 
 
 class Devices(NamedTuple):
@@ -163,7 +164,7 @@ def close(rows: int, part: int, cell: Cell, s: Everything) -> int:
     """Close the cell for the households of that part; how many, in `room.found`, changed verdict or level."""
     found, verdicts, levels, n = s.room.found, s.kept.verdict, s.kept.level, 0
     for h in range(rows):
-        if h // BLOCK % PARTS != part:
+        if h // BLOCK % PARTS != part or s.home.absence[h] != 0:  # declared away
             continue
         kinds, known = _working(h, cell, s)
         by_events, firing = kinds & ~(1 << POWER) != 0, s.kept.firing[h]

@@ -241,6 +241,7 @@ class Climate(Content):
     clear_margin: float = Field(default=1.0, ge=0)
     clear_after: Duration
     unknown_after: Duration
+    while_absent: Literal["hold", "watch"] = "hold"
 
     @model_validator(mode="after")
     def _check(self) -> Climate:
@@ -266,6 +267,7 @@ class Cooling(Content):
     high_below: float = 12.0
     hold: Duration
     unknown_after: Duration
+    while_absent: Literal["hold", "watch"] = "hold"
 
     @model_validator(mode="after")
     def _check(self) -> Cooling:
@@ -321,6 +323,39 @@ class Outage(Content):
     gateways: tuple[str, ...] = ("gateway",)
 
 
+class Overdue(Content):
+    """A declared absence is over, and no sign of life has told of the return."""
+
+    kind: Literal["overdue"]
+    after: dict[Priority, Duration]
+    longest: Duration = Field(default=30 * 24 * HOUR, gt=0)
+    early: Duration = Field(default=2 * HOUR, ge=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Overdue:
+        if not self.after:
+            msg = 'needs at least one priority; write after = { medium = "3h", high = "12h" }'
+            raise ValueError(msg)
+        return self
+
+
+class Unexpected(Content):
+    """Several signs of life in a home whose resident is declared away."""
+
+    kind: Literal["unexpected"]
+    least: Duration
+    window: Duration = Field(default=HOUR)
+    leaves_within: Duration = Field(default=2 * HOUR, ge=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Unexpected:
+        cell = 5 * MINUTE
+        if self.least % cell or self.window % cell or not cell <= self.least <= self.window <= 16 * cell:
+            msg = 'least and window are counted in five minutes, window at most 80m; write "15m" and "1h"'
+            raise ValueError(msg)
+        return self
+
+
 Condition = Annotated[
     Evidence
     | Band
@@ -335,7 +370,9 @@ Condition = Annotated[
     | Silent
     | Stay
     | CutOff
-    | Outage,
+    | Outage
+    | Overdue
+    | Unexpected,
     Field(discriminator="kind"),
 ]
 
@@ -343,7 +380,8 @@ Condition = Annotated[
 class Example(Content):
     """A few readings ("02:00 bed in_bed 1"; "02:00-03:00 every 1m bed heart_rate 60") and the verdicts expected
     ("02:40 firing"). Times are on the wall clock of one invented day, which may run past 24:00; `usual`: the readings
-    of each of the `days_before`; `lately`: instead of them, on the last `days_lately` of those days.
+    of each of the `days_before`; `lately`: instead of them, on the last `days_lately` of those days. `absences`:
+    "08:00-30:00", declared on the invented day.
     """
 
     name: str
@@ -351,6 +389,7 @@ class Example(Content):
     usual: tuple[str, ...] = ()
     days_lately: int = Field(default=0, ge=0, le=60)
     lately: tuple[str, ...] = ()
+    absences: tuple[str, ...] = ()
     readings: tuple[str, ...]
     expect: tuple[str, ...]
 

@@ -61,7 +61,7 @@ def _run(site: Site, rule: Rule, example: Example) -> Iterator[str]:
     batch = concat(parts)
     batch = batch.take(np.argsort(batch.got, kind="stable"))
     engine = Engine(homes, [rule], site.metrics, site.zone)
-    engine.declare(dict.fromkeys(range(len(homes)), [_absence(text) for text in example.absences]))
+    engine.declare({row: [_absence(text) for text in example.absences] for row in range(len(homes))})
     done = 0
     for line in example.expect:
         found = _EXPECT.match(line)

@@ -235,7 +235,13 @@ class Run:
         self.set_apart()
 
     def set_apart(self) -> None:
-        """The first household has parameters of its own, under every rule that takes them."""
+        """The first household has parameters of its own, under every rule that takes them; the second is declared away
+        in the middle of the stream.
+        """
+        away = self.homes.find("B-01")
+        if away >= 0:
+            part = (self.stream.end - self.stream.first) // 3
+            self.engine.declare({away: [(self.stream.first + part, self.stream.first + 2 * part)]})
         row = self.homes.find("A-00")
         if row >= 0:
             rules = self.engine.rules

@@ -72,7 +72,8 @@ def _explain(rule: Rule, zone: Zone, metrics: Metrics) -> Explain:
     if isinstance(condition, Outage):
         return lambda facts, since, at: _outage(facts, _clock(zone, since, at), everybody=condition.of == "everybody")
     tell = {Away: _away, Absent: _absent, Rise: _rise, Count: _count, Silent: _silent, Stay: _stay,
-            Cooling: _cooling, CutOff: _cut_off, Overdue: _overdue, Unexpected: _unexpected}[type(condition)]  # fmt: skip
+            Cooling: _cooling, CutOff: _cut_off, Overdue: _overdue, Unexpected: _unexpected,
+    }[type(condition)]  # fmt: skip
     return lambda facts, since, at: tell(facts, _clock(zone, since, at))
 
 
@@ -245,22 +246,25 @@ def _cooling(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, s
 
 def _overdue(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, str]:
     late, limit = _span(facts["hours_late"]), _span(facts["limit_hours"])
-    return (
-        f"登録された不在は{since[0]}に終わりましたが、その後{late[0]}、帰宅のしるしがありません（目安{limit[0]}）。",
+    ja = f"登録された不在は{since[0]}に終わりましたが、その後{late[0]}、帰宅のしるしがありません（目安{limit[0]}）。"
+    en = (
         f"The declared absence ended at {since[1]}; for {late[1]} since then no sign of a return has been seen "
-        f"(limit {limit[1]}).",
+        f"(limit {limit[1]})."
     )
+    return ja, en
 
 
 def _unexpected(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, str]:
-    minutes, window, left = facts["minutes"], facts["window_minutes"], _span(facts["hours_left"])
-    return (
-        f"不在の登録中ですが、{since[0]}から動きがあります（{window:.0f}分間に{minutes:.0f}分、センサー"
-        f"{facts['kinds']:.0f}種類）。早く帰宅されたか、ほかの人がいるのかを確認。登録は残り{left[0]}。",
-        f"Declared away, but there have been signs of life since {since[1]} ({minutes:.0f} of {window:.0f} min, "
-        f"{facts['kinds']:.0f} kinds of sensor). Came home early, or somebody else is there? {left[1]} are left of "
-        "the absence.",
+    minutes, window, kinds, left = facts["minutes"], facts["window_minutes"], facts["kinds"], _span(facts["hours_left"])
+    ja = (
+        f"不在の登録中ですが、{since[0]}から動きがあります（{window:.0f}分間に{minutes:.0f}分、センサー{kinds:.0f}種類）。"
+        f"早く帰宅されたか、ほかの人がいるのかを確認。登録は残り{left[0]}。"
     )
+    en = (
+        f"Declared away, but there have been signs of life since {since[1]} ({minutes:.0f} of {window:.0f} min, "
+        f"{kinds:.0f} kinds of sensor). Came home early, or somebody else is there? The absence has {left[1]} to go."
+    )
+    return ja, en
 
 
 def _climate(facts: Mapping[str, float], since: tuple[str, str], *, hot: bool, by_heat_index: bool) -> tuple[str, str]:

@@ -96,5 +96,3 @@ class UnexpectedDetector:
             since=self._since(rows, at), score=np.bitwise_count(c[f"{name}.cells"]) * (CELL / MINUTE),
             facts=lambda rows: self._facts(rows, at), home=None, at=at,
         )  # fmt: skip
-
-

@@ -21,7 +21,7 @@ from mimamori.simulator.truth import KINDS, TruthEvent
 WATCH = "watch"  # a household in which nothing happens from start to end: every alert about the resident is false
 ANSWERS: Mapping[str, tuple[str, ...]] = {
     "no-breathing": ("no-breathing",),
-    "apnoea": ("no-breathing", "respiration-rate"),
+    "apnoea": ("no-breathing", "respiration-rate", "breathing-pauses"),
     "tachycardia": ("heart-rate",),
     "bradycardia": ("heart-rate",),
     "fever": ("heart-rate", "respiration-rate"),
@@ -36,7 +36,12 @@ ANSWERS: Mapping[str, tuple[str, ...]] = {
 """Beginnings of the names of the rules that may find a kind; the rules about inactivity find all others."""
 NOTED = frozenset({"slow-decline"})
 """Kinds of which a note is enough; they go on for weeks, so they excuse no call."""
-VITAL = ("heart-rate", "respiration-rate", "no-breathing")  # likewise, of the rules about pulse and breath
+VITAL = (
+    "heart-rate",
+    "respiration-rate",
+    "no-breathing",
+    "breathing-pauses",
+)  # likewise, of the rules about pulse and breath
 CATEGORIES = ("resident", "environment", "technical")
 SOON = HOUR  # after an event its alert may still come, and is not false then
 SHIFT = 8 * HOUR

@@ -74,7 +74,7 @@ def _judge(at: int, home: Home, count: NDArray[np.uint16], kept: Kept, limits: L
         watched = talking and in_bed
         _learn(h, gone, watched, kept, limits)
         limit = min(max(kept.longest[h] * MARGIN, limits.confirm), limits.confirm_at_most)
-        missed = (kept.missed[h] if signs == kept.since[h] else 0) + (count[h] if gone >= MINUTE else 0)
+        missed = (kept.missed[h] if signs == kept.since[h] else 0) + count[h] * min(gone, MINUTE) // MINUTE
         kept.missed[h] = min(missed, 30_000)
         # A sensor that has seen nobody for long has lost them for another reason: it never begins an alert then.
         if watched and gone >= limit and gone <= limits.seen_within and missed >= MISSED:
@@ -135,7 +135,7 @@ class AbsentDetector:
             Column("firing", "?", 0, ""),
             Column("watched", "?", 0, "in bed, and the sensor talks"),
             Column("since", "i8", NEVER, "ns, last sign of the body"),
-            Column("missed", "i2", 0, "values told since the minute of that sign"),
+            Column("missed", "i2", 0, "values told since that sign"),
             Column("gone", "i8", 0, "ns without one, at the last minute in bed"),
             Column("longest", "f4", float(2 * MINUTE), "ns, longest loss of signal that ended by itself, faded"),
             Column("verdict", "i1", 3, "Verdict"),

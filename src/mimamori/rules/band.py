@@ -1,6 +1,7 @@
 """A measured value outside limits for a time, backed by someone being there.
 
-May import model and rules. Judged once a minute on the minute's mean: a bit a minute, so many bad of the last so many.
+May import model and rules. Judged once a minute on the mean, or the least, of its values: a bit a minute, so many bad
+of the last so many.
 """
 
 from __future__ import annotations
@@ -62,12 +63,14 @@ class Limits(NamedTuple):
     clear: int
     unknown_after: int
     backed: bool  # a value counts only with somebody there
+    of_least: bool  # not the minute's mean but its least value is judged
 
 
 class Everything(NamedTuple):
     """All that a step may read or write; moved and own are shared columns."""
 
     minute: Minute
+    least: NDArray[np.float64]
     moved: NDArray[np.int64]
     own: NDArray[np.uint16]
     kept: Kept
@@ -77,11 +80,11 @@ class Everything(NamedTuple):
 @lean
 def _judge(at: int, s: Everything, found: Rows) -> int:
     """The minute that ends at `at`, of all households; how many of them, in `found`, changed verdict or level."""
-    told, total, due, firing = s.minute.told, s.minute.sum, s.kept.due, s.kept.firing
+    told, total, least, due, firing = s.minute.told, s.minute.sum, s.least, s.kept.due, s.kept.firing
     bad, verdicts, levels, now, n = s.kept.bad, s.kept.verdict, s.kept.level, at // MINUTE, 0
     for h in range(len(found)):
         if told[h] > 0 and _backed(h, at, s):
-            _take(h, total[h] / told[h], now, s)
+            _take(h, least[h] if s.limits.of_least else total[h] / told[h], now, s)
             due[h] = now + s.limits.unknown_after + 1
         elif due[h] <= now:
             bad[:, h] = 0  # a hole says nothing of before or after it
@@ -111,7 +114,7 @@ def _backed(h: int, at: int, s: Everything) -> bool:
 
 @inlined
 def _take(h: int, value: float, now: int, s: Everything) -> None:
-    """A minute whose mean is `value`. now: minutes since 1970."""
+    """A minute whose mean, or least, is `value`. now: minutes since 1970."""
     kept, limits, k = s.kept, s.limits, s.own[h]
     before, after, reached = False, False, 0
     for p in range(len(kept.bad)):
@@ -155,7 +158,7 @@ class BandDetector:
         self._limits = Limits(
             np.ascontiguousarray(np.stack([low, high], -1)), self._low + margin, self._high - margin,
             (1 << self._spec.out_of // MINUTE) - 1, self._hold, self._spec.clear_after // MINUTE,
-            self._spec.unknown_after // MINUTE, self._spec.backed_by != "nothing",
+            self._spec.unknown_after // MINUTE, self._spec.backed_by != "nothing", self._spec.of == "least",
         )  # fmt: skip
 
     @staticmethod
@@ -168,7 +171,7 @@ class BandDetector:
             Column("since", "i4", NO_MINUTE, "minutes since 1970, first bad one"),
             Column("told_at", "i4", NO_MINUTE, "minutes since 1970, last with a backed value"),
             Column("due", "i4", NOT_DUE_MINUTE, "minutes since 1970, when nothing is known any more"),
-            Column("mean", "f4", np.nan, "of the metric"),
+            Column("mean", "f4", np.nan, "of the metric, or its least value"),
             Column("verdict", "i1", 3, "Verdict"),
             Column("level", "i1", 0, "Level"),
         ]
@@ -182,7 +185,8 @@ class BandDetector:
         c, found = self._columns, rows_of(self._columns)
         minute = Minute(c["value"][self._bed], *self._latest.minute(self.metric))
         kept = Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))
-        changed = _judge(at, Everything(minute, c["moved"], c["own"], kept, self._limits), found)
+        least = self._latest.least(self.metric)
+        changed = _judge(at, Everything(minute, least, c["moved"], c["own"], kept, self._limits), found)
         return self._findings(found[:changed], at) if changed else no_findings()
 
     def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:

@@ -40,6 +40,7 @@ class Home(NamedTuple):
 
     fresh: NDArray[np.bool_]
     value: NDArray[np.float64]
+    taken: NDArray[np.int64]
     last_sign: NDArray[np.int64]
     last_door: NDArray[np.int64]
     own: NDArray[np.uint16]
@@ -137,7 +138,9 @@ def _take(h: int, at: int, fresh: bool, s: Everything) -> None:
         ago = (at - last) // MINUTE
         if kept.settled[h] and not in_bed and 0 <= ago < limits.window:
             minutes |= 1 << ago
-        if at - last >= limits.settled_after:
+        # Where a bed speaks it says who has gone to rest: an evening before the television is quiet, too.
+        told = s.home.taken[limits.bed, h]
+        if at - last >= limits.settled_after and (told == NEVER or at - told >= limits.settled_after):
             kept.settled[h] = True
     if fresh and in_bed:
         kept.settled[h] = True

@@ -60,7 +60,8 @@ def _explain(rule: Rule, zone: Zone, metrics: Metrics) -> Explain:
     if isinstance(condition, Evidence):
         return lambda facts, since, at: _evidence(facts, _clock(zone, since, at), (at - since) / HOUR)
     if isinstance(condition, Band | Usual):
-        metric, say = metrics[metrics.index(condition.metric)], _band if isinstance(condition, Band) else _unlike
+        metric = metrics[metrics.index(condition.metric)]
+        say = _unlike if isinstance(condition, Usual) else _band if condition.of == "mean" else _dips
         words = (metric.title_ja, metric.title_en, metric.unit)
         return lambda facts, since, at: say(facts, _clock(zone, since, at), words)
     if isinstance(condition, Climate):
@@ -147,6 +148,22 @@ def _band(facts: Mapping[str, float], since: tuple[str, str], metric: tuple[str,
     return (
         f"{ja}が{since[0]}から{minutes:.0f}分ほど範囲外です。直近1分の平均は{value:.0f}（{between}で通知）。",
         sentence_en,
+    )
+
+
+def _dips(facts: Mapping[str, float], since: tuple[str, str], metric: tuple[str, str, str]) -> tuple[str, str]:
+    """A band of the least value of each minute."""
+    ja, en, unit = metric
+    value, low, minutes, hold = (facts[name] for name in ("value", "low", "minutes", "hold_minutes"))
+    return (
+        (
+            f"{since[0]}からの{minutes:.0f}分間に、{ja}が{low:g}以下に下がる分が何度もあります（{hold:.0f}分以上で通知）。"
+            f"直近1分の最低は{value:.0f}。"
+        ),
+        (
+            f"{en.capitalize()} has fallen to {low:g} {unit} or below again and again in the {minutes:.0f} min since "
+            f"{since[1]} (told of from {hold:.0f} such minutes on); last minute's least {value:.0f}."
+        ),
     )
 
 

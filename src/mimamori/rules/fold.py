@@ -183,6 +183,7 @@ def _keep(told: Block, counts: NDArray[np.bool_], kinds: Kinds, state: State) ->
     """
     home, metric, value, taken, place = told.home, told.metric, told.value, told.taken, kinds.place
     newest, newest_at, count, total = state.value, state.taken, state.minute_count, state.minute_sum
+    least = state.minute_least
     for i in range(len(told.home)):
         if len(counts) and not counts[i]:
             continue
@@ -193,6 +194,7 @@ def _keep(told: Block, counts: NDArray[np.bool_], kinds: Kinds, state: State) ->
         if p >= 0:
             count[p, h] += 1
             total[p, h] += value[i]
+            least[p, h] = min(least[p, h], value[i])
 
 
 @compiled

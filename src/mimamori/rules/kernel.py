@@ -119,6 +119,7 @@ class State(NamedTuple):
     fresh: NDArray[np.bool_]
     minute_sum: NDArray[np.float64]
     minute_count: NDArray[np.uint16]
+    minute_least: NDArray[np.float64]
     signs: NDArray[np.bool_]
     has: NDArray[np.bool_]
     last_sign: NDArray[np.int64]

@@ -74,6 +74,7 @@ class Band(Content):
 
     kind: Literal["band"]
     metric: str
+    of: Literal["mean", "least"] = "mean"
     low: dict[Priority, float] = Field(default_factory=dict)
     high: dict[Priority, float] = Field(default_factory=dict)
     hold: Duration
@@ -89,6 +90,9 @@ class Band(Content):
         if not self.low and not self.high:
             msg = "has neither low nor high limits; add one, such as low = { high = 40 }"
             raise ValueError(msg)
+        if self.of == "least" and self.high:
+            msg = 'the least value of a minute has low limits only; remove high, or write of = "mean"'
+            raise ValueError(msg)
         if not MINUTE <= self.hold <= self.out_of <= 32 * MINUTE:
             msg = 'hold must be at most out_of, at least 1m, out_of at most 32m; write hold = "5m", out_of = "6m"'
             raise ValueError(msg)
@@ -102,6 +106,8 @@ class Usual(Content):
     metric: str
     deviations: float = Field(gt=0)
     at_least: float = Field(ge=0)
+    by_day: TimeOfDay = TimeOfDay(begin=9 * HOUR, end=20 * HOUR)
+    wider_by_day: float = Field(default=1.0, ge=1.0)
     hold: Duration
     clear_below: Duration
     unknown_after: Duration

@@ -1,7 +1,8 @@
 """A value unlike this household's own nights: outside its usual band for most of half an hour in bed.
 
 May import model and rules. The band is the mean and spread of the minutes in bed, learned minute by minute with
-forgetting; a single minute counts for no more than three standard deviations, and nothing is learned while firing.
+forgetting; a single minute counts for no more than three standard deviations, and nothing is learned while firing. By
+day, when somebody in bed is seldom asleep, the band may be wider.
 """
 
 from __future__ import annotations
@@ -65,13 +66,16 @@ class Limits(NamedTuple):
 
 
 @lean
-def _judge(minute: Minute, kept: Kept, limits: Limits, now: int, found: Rows) -> int:
-    """One minute of all households; how many of them, in `found`, changed verdict or level. now: minutes since 1970."""
+def _judge(minute: Minute, kept: Kept, limits: Limits, wider: float, now: int, found: Rows) -> int:
+    """One minute of all households; how many of them, in `found`, changed verdict or level.
+
+    wider: times the usual width at this time of day. now: minutes since 1970.
+    """
     bed, count, total, due = minute.bed, minute.told, minute.sum, kept.due
     odd, verdicts, levels, n = kept.odd, kept.verdict, kept.level, 0
     for h in range(len(found)):
         if count[h] > 0 and bed[h] > 0:
-            _learn(h, total[h] / count[h], kept, limits, now)
+            _learn(h, total[h] / count[h], kept, limits, wider, now)
             due[h] = now + limits.unknown_after + 1
         elif due[h] <= now:
             odd[h] = 0  # a hole says nothing of before or after it
@@ -91,14 +95,14 @@ def _judge(minute: Minute, kept: Kept, limits: Limits, now: int, found: Rows) ->
 
 
 @inlined
-def _learn(h: int, value: float, kept: Kept, limits: Limits, now: int) -> None:
+def _learn(h: int, value: float, kept: Kept, limits: Limits, wider: float, now: int) -> None:
     """A minute whose mean is `value`."""
     mean, spread, minutes = kept.mean, kept.spread, kept.minutes
     if minutes[h] == 0:
         mean[h] = value
         spread[h] = (PRIOR_SPREAD * limits.at_least) ** 2
     centre, variance = np.float64(mean[h]), np.float64(spread[h])
-    outside = abs(value - centre) >= max(limits.deviations * np.sqrt(variance), limits.at_least)
+    outside = abs(value - centre) >= wider * max(limits.deviations * np.sqrt(variance), limits.at_least)
     if outside and kept.odd[h] == 0:
         kept.since[h] = now - 1
     kept.odd[h] = np.uint32((np.int64(kept.odd[h]) << 1 | outside) & 0xFFFFFFFF)
@@ -122,7 +126,7 @@ class UsualDetector:
         condition = rule.condition
         assert isinstance(condition, Usual)
         self._rule, self._index, self._spec = rule, index, condition
-        self._columns, self._latest = shared.columns, shared.latest
+        self._columns, self._latest, self._zone = shared.columns, shared.latest, shared.zone
         self.metric: int | None = shared.metrics.index(condition.metric)
         self._bed = shared.metrics.index("in_bed")
         self._limits = Limits(
@@ -154,8 +158,11 @@ class UsualDetector:
         c, name, found = self._columns, self._rule.name, rows_of(self._columns)
         minute = Minute(c["value"][self._bed], *self._latest.minute(self.metric))
         kept = Kept(*c.bundle(Kept._fields, f"{name}."))
-        changed = _judge(minute, kept, self._limits, at // MINUTE, found)
+        changed = _judge(minute, kept, self._limits, self._wider(at), at // MINUTE, found)
         return self._findings(found[:changed], at) if changed else no_findings()
+
+    def _wider(self, at: int) -> float:
+        return self._spec.wider_by_day if self._spec.by_day.holds(self._zone.time_of_day(at - 1)) else 1.0
 
     def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
         c, name = self._columns, self._rule.name
@@ -165,13 +172,13 @@ class UsualDetector:
             facts=lambda rows: self._facts(rows, at), home=None, at=at,
         )  # fmt: skip
 
-    def _band(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _band(self, rows: NDArray[np.intp], at: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(n,) mean and half width."""
         half = self._spec.deviations * np.sqrt(self._c("spread")[rows].astype(np.float64))
-        return self._c("mean")[rows].astype(np.float64), np.maximum(half, self._spec.at_least)
+        return self._c("mean")[rows].astype(np.float64), self._wider(at) * np.maximum(half, self._spec.at_least)
 
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
-        mean, half = self._band(rows)
+        mean, half = self._band(rows, at)
         minutes = minutes_since(self._columns[f"{self._rule.name}.since"][rows], at)
         return np.column_stack([self._c("value")[rows], mean - half, mean + half, mean, minutes])
 

@@ -193,7 +193,8 @@ class CountTwin:
             ago = (at - home.sign) // MINUTE
             if self.settled and not in_bed and 0 <= ago < window:
                 self.up.add(now - ago)
-            self.settled |= at - home.sign >= self.spec.settled_after
+            bed = home.taken.get("in_bed", NEVER)
+            self.settled |= min(at - home.sign, at - bed) >= self.spec.settled_after
         self.settled |= spoken and in_bed
         self.peak = max(self.peak, len(self.up))
         self.run = min(self.run, 254) + 1 if len(self.up) >= self.limit() else 0

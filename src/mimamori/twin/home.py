@@ -126,6 +126,10 @@ class HomeTwin:
         told = self.minute.get(metric)
         return sum(told) / len(told) if told else None
 
+    def least(self, metric: str) -> float | None:
+        """Least of what was told in this minute."""
+        return min(self.minute.get(metric, ()), default=None)
+
 
 TWINS: Mapping[type, type[RuleTwin]] = {
     Band: BandTwin, Usual: UsualTwin, Absent: AbsentTwin, Away: AwayTwin, Rise: RiseTwin, Count: CountTwin,

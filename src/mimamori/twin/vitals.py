@@ -42,9 +42,9 @@ class BandTwin:
         self.since = self.told_at = NEVER
 
     def judge(self, home: HomeTwin, at: int) -> Judged | None:
-        mean = home.mean(self.spec.metric)
-        if mean is not None and self.backed(home, at):
-            self.take(mean, at)
+        value = home.mean(self.spec.metric) if self.spec.of == "mean" else home.least(self.spec.metric)
+        if value is not None and self.backed(home, at):
+            self.take(value, at)
         if self.told_at == NEVER:
             return None
         if at - self.told_at > self.spec.unknown_after:
@@ -61,14 +61,14 @@ class BandTwin:
             return home.value["in_bed"] > 0
         return home.moved != NEVER and at - home.moved <= 5 * MINUTE
 
-    def take(self, mean: float, at: int) -> None:
+    def take(self, value: float, at: int) -> None:
         self.told_at = at
         quiet_before = not any(map(any, self.minutes))
-        bad = [mean <= low or mean >= high for low, high in self.limits]
+        bad = [value <= low or value >= high for low, high in self.limits]
         self.minutes = [*self.minutes, bad][-(self.spec.out_of // MINUTE) :]
         if quiet_before and any(bad) and not self.firing:
             self.since = at - MINUTE
-        self.good = self.good + 1 if self.inside[0] < mean < self.inside[1] else 0
+        self.good = self.good + 1 if self.inside[0] < value < self.inside[1] else 0
         for level in (1, 2, 3):
             if sum(m[level - 1] for m in self.minutes) >= self.spec.hold // MINUTE:
                 self.firing = max(self.firing, level)
@@ -81,9 +81,9 @@ class UsualTwin:
 
     every = MINUTE
 
-    def __init__(self, rule: Rule, _: HomeTwin) -> None:
+    def __init__(self, rule: Rule, home: HomeTwin) -> None:
         assert isinstance(rule.condition, Usual)
-        self.spec, self.level = rule.condition, int(LEVELS[rule.priority])
+        self.spec, self.zone, self.level = rule.condition, home.zone, int(LEVELS[rule.priority])
         self.mean, self.variance = 0.0, single((usual.PRIOR_SPREAD * self.spec.at_least) ** 2)
         self.minutes = 0
         self.odd: list[bool] = []
@@ -109,7 +109,9 @@ class UsualTwin:
         self.told_at = at
         if not self.minutes:
             self.mean = single(value)
-        outside = abs(value - self.mean) >= max(self.spec.deviations * sqrt(self.variance), self.spec.at_least)
+        half = max(self.spec.deviations * sqrt(self.variance), self.spec.at_least)
+        by_day = self.spec.by_day.holds(self.zone.time_of_day(at - 1))
+        outside = abs(value - self.mean) >= half * (self.spec.wider_by_day if by_day else 1.0)
         if outside and not any(self.odd):
             self.since = at - MINUTE
         self.odd = [*self.odd, outside][-usual.WINDOW :]
@@ -143,7 +145,7 @@ class AbsentTwin:
         self.learn(gone, watched=talking and in_bed)
         limit = min(max(self.longest * absent.MARGIN, self.spec.confirm), self.spec.confirm_at_most)
         self.missed = self.missed if sign == self.since else 0
-        self.missed += len(home.minute.get("in_bed", ())) if gone >= MINUTE else 0
+        self.missed += len(home.minute.get("in_bed", ())) * min(gone, MINUTE) // MINUTE
         self.since = sign
         lost = limit <= gone <= self.spec.seen_within and self.missed >= absent.MISSED
         if talking and in_bed and lost:

@@ -31,6 +31,7 @@ class CountTwin:
     spec: Count
     up: set[int] = field(default_factory=set)  # minutes since 1970 at whose end a sign out of bed was seen
     bed: float | None = None
+    bed_at: int | None = None
     sign: int | None = None
     door: int | None = None
     sees: bool = False
@@ -52,7 +53,7 @@ class CountTwin:
             alive |= metric == "door_open" or (metric == "body_movement" and value >= 10)
             if metric == "in_bed":
                 alive = before is not None and value != before
-                self.bed = value
+                self.bed, self.bed_at = value, max(taken, taken if self.bed_at is None else self.bed_at)
             if metric == "door_open":
                 self.door = max(taken, taken if self.door is None else self.door)
             self.sees |= metric in {"motion", "in_bed", "body_movement"}
@@ -69,6 +70,7 @@ class CountTwin:
             if spoken and self.settled and not self.bed and 0 <= ago < long:
                 self.up.add(now - ago)
             rested = self.sign is not None and at - self.sign >= self.spec.settled_after
+            rested = rested and (self.bed_at is None or at - self.bed_at >= self.spec.settled_after)
             self.settled |= spoken and (bool(self.bed) or rested)
             self.peak = max(self.peak, len(self.up))
             self.run = min(self.run + 1, 255) if len(self.up) >= limit else 0

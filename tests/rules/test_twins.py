@@ -117,7 +117,7 @@ class BandTwin:
             if r.metric == self.spec.metric:
                 values.append(r.value)
         if values and self.backed(at):
-            self.judge(sum(values) / len(values), at)
+            self.judge(min(values) if self.spec.of == "least" else sum(values) / len(values), at)
         known = self.told_at is not None and at - self.told_at <= self.spec.unknown_after
         if not known and self.told_at is not None:
             self.minutes, self.good = [], 0
@@ -134,16 +134,16 @@ class BandTwin:
     def any_bad(self) -> bool:
         return any(any(m.values()) for m in self.minutes)
 
-    def judge(self, mean: float, at: int) -> None:
+    def judge(self, value: float, at: int) -> None:
         self.told_at = at
         quiet_before = not self.any_bad()
         limits = {p: (self.spec.low.get(p, -np.inf), self.spec.high.get(p, np.inf)) for p in ("low", "medium", "high")}
-        bad = {p: mean <= low or mean >= high for p, (low, high) in limits.items()}
+        bad = {p: value <= low or value >= high for p, (low, high) in limits.items()}
         self.minutes = [*self.minutes, bad][-(self.spec.out_of // MINUTE) :]
         if quiet_before and self.any_bad() and not self.firing:
             self.since = at - MINUTE
         low, high = max(v[0] for v in limits.values()), min(v[1] for v in limits.values())
-        self.good = self.good + 1 if low + self.spec.clear_margin < mean < high - self.spec.clear_margin else 0
+        self.good = self.good + 1 if low + self.spec.clear_margin < value < high - self.spec.clear_margin else 0
         for level, priority in ((1, "low"), (2, "medium"), (3, "high")):
             if sum(m[priority] for m in self.minutes) >= self.spec.hold // MINUTE:
                 self.firing = max(self.firing, level)
@@ -172,6 +172,20 @@ def nights(seed: int) -> tuple[Homes, ReadingBatch]:
                 elif rng.random() < 0.05:
                     rows.append((home, device, moves, float(rng.integers(0, 40)), at, at, 0))
     return homes, reading_batch(rows)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_band_of_the_least_value_equals_its_twin(seed: int) -> None:
+    rule = rule_of("heart-rate", {
+        "kind": "band", "metric": "heart_rate", "of": "least", "low": {"high": 34, "medium": 62}, "hold": "5m",
+        "out_of": "20m", "clear_margin": 2, "clear_after": "5m", "unknown_after": "10m",
+    })  # fmt: skip
+    assert isinstance(rule.condition, Band)
+    homes, batch = nights(seed)
+    findings, minutes = run(rule, batch, homes)
+    assert set(findings.verdict.tolist()) == set(Verdict)
+    for home in range(len(homes)):
+        assert told(findings, home, "home") == changes(BandTwin(rule.condition, heard(batch, home)), minutes)
 
 
 @pytest.mark.parametrize("backed_by", ["bed or movement", "nothing"])
@@ -362,7 +376,7 @@ class AbsentTwin:
         self.gone = gone if talking and in_bed else 0
         limit = min(max(self.longest * absent_module.MARGIN, self.spec.confirm), self.spec.confirm_at_most)
         self.missed = self.missed if sign == self.since else 0
-        self.missed += sum(at - MINUTE < r.at for r in beds) if gone >= MINUTE else 0
+        self.missed += sum(at - MINUTE < r.at for r in beds) * min(gone, MINUTE) // MINUTE
         self.since = sign
         if (
             talking and in_bed and limit <= gone <= self.spec.seen_within and self.missed >= absent_module.MISSED

@@ -28,7 +28,7 @@ def rule_of() -> Rule:
     table = {
         "title": {"ja": "x", "en": "x"}, "why": {"ja": "x", "en": "x"}, "category": "resident", "priority": "medium",
         "condition": {"kind": "usual", "metric": "heart_rate", "deviations": 2.81, "at_least": 12, "hold": "25m",
-                      "clear_below": "8m", "unknown_after": "15m"},
+                      "clear_below": "8m", "unknown_after": "15m", "by_day": "12:00-14:00", "wider_by_day": 1.5},
         "example": [{"name": "e", "readings": [], "expect": ["00:01 clear", "00:02 firing"]}],
     }  # fmt: skip
     rules, errors = read_rules({"heart-rate-unusual": table}, METRICS)
@@ -51,7 +51,8 @@ class Twin:
         if value is not None:
             self.told = minute
             self.mean = self.mean if self.minutes else float(np.float32(value))
-            self.odd = [*self.odd, abs(value - self.mean) >= max(2.81 * sqrt(self.variance), 12)][-32:]
+            half = max(2.81 * sqrt(self.variance), 12) * (1.5 if 12 <= minute / 60 % 24 < 14 else 1)
+            self.odd = [*self.odd, abs(value - self.mean) >= half][-32:]
             if not self.firing:
                 self.learn(value)
         if minute - self.told > 15:

@@ -11,7 +11,7 @@ from mimamori.progress import progress
 from mimamori.simulator.days import simulate
 from mimamori.simulator.households import households, registry
 from mimamori.simulator.many import simulate_days
-from mimamori.simulator.plan import plan_events
+from mimamori.simulator.plan import own_events, plan_events
 from mimamori.simulator.publish import publish
 from mimamori.simulator.truth import write_truth
 from mimamori.site import Site
@@ -34,7 +34,8 @@ def write_days(
     quiet = min(QUIET_DAYS, days // 2) * DAY
     events = plan_events(homes, start=start, end=end, seed=seed, first_after=start + quiet) if truth else ()
     if truth is not None:
-        write_truth(truth, events, site.zone.name)
+        own = own_events(homes, events, start=start, end=end, seed=seed)
+        write_truth(truth, [*events, *own], site.zone.name)
 
     def told() -> Iterator[ReadingBatch]:
         with progress("simulating", days * DAY // HOUR, "hour") as bar:

@@ -73,6 +73,9 @@ class TestScore:
             pytest.param("outing", "resident", 305, 1, id="ordinary life excuses nothing about the resident"),
             pytest.param("wifi-out", "resident", 305, 1, id="nor does a fault"),
             pytest.param("wifi-out", "technical", 305, 0, id="which a technical alert rightly tells of"),
+            pytest.param(
+                "night-walk", "resident", 305, 0, id="a resident's own walk excuses the rule that tells of it"
+            ),
             pytest.param("collapse", "resident", 305, 0, id="an emergency excuses every alert"),
             pytest.param("collapse", "resident", 320.5, 0, id="until an hour after it"),
             pytest.param("collapse", "resident", 322, 1, id="and no longer"),
@@ -87,6 +90,10 @@ class TestScore:
         assert made.household_days == pytest.approx(days, abs=0.01)
         assert told.false_per_30_days == pytest.approx(30 * false / days)
         assert made.resident.false == (false if category == "resident" else 0)
+
+    def test_an_own_walk_is_not_asked_for_and_excuses_no_other_rule(self) -> None:
+        made = score([alert("a", "inactivity", 305)], [event("a", "night-walk", 300, 320)])
+        assert (made.resident.false, made.kinds, made.missed, made.unknown_kinds) == (1, (), (), {})
 
     def test_rows_of_watch_alone_say_where_alerts_are_false_and_for_how_many_days(self) -> None:
         truth = [event("a", "watch", 24, 24 * 16), event("copy", "collapse", 100, 120)]

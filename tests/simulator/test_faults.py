@@ -16,7 +16,7 @@ from mimamori.model.readings import ReadingBatch, concat
 from mimamori.model.times import DAY, HOUR, MINUTE, SECOND, parse_instant
 from mimamori.simulator.days import simulate
 from mimamori.simulator.households import SimulatedHome
-from mimamori.simulator.truth import KINDS, TruthEvent
+from mimamori.simulator.truth import KINDS, OWN, TruthEvent
 
 METRICS = Metrics()
 START = parse_instant("2026-11-16T00:00:00+09:00")
@@ -81,7 +81,7 @@ def test_there_are_25_kinds_and_the_readme_describes_each() -> None:
     assert len(KINDS) >= 25
     text = (Path(__file__).parents[2] / "simulator" / "README.md").read_text(encoding="utf-8")
     told = re.findall(r"^\| `([a-z-]+)` \| (.{10,}) \|$", text.partition("## Truth")[2], re.MULTILINE)
-    assert sorted(kind for kind, _ in told) == sorted(KINDS)
+    assert sorted(kind for kind, _ in told) == sorted({*KINDS, *OWN})
 
 
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"slow-decline"}))
@@ -215,7 +215,8 @@ def test_visitors_add_motion_and_take_none(home: SimulatedHome, pair: Callable[.
     start, end = span("visitors")
     without, now = pair("visitors", start, end)
     assert len(motion(between(now, start, end))) > 2 * len(motion(between(without, start, end)))
-    others = [d.id for d in home.devices if d.id not in {"motion-living", "motion-kitchen"}]
+    theirs = {"motion-living", "motion-kitchen", "meter", "climate"}  # they warm the room as well
+    others = [d.id for d in home.devices if d.id not in theirs]
     assert all(same(only(home, without, d), only(home, now, d)) for d in others)
 
 
@@ -316,6 +317,20 @@ def test_grandchildren_fill_the_home_and_the_door(home: SimulatedHome, pair: Cal
     power = [only(home, between(b, *day), "meter", "power").value.mean() for b in (without, now)]
     assert power[1] > power[0] + 100
     assert same(only(home, without, "bed"), only(home, now, "bed"))
+
+
+def test_guests_keep_the_room_warm_while_the_resident_is_out(home: SimulatedHome) -> None:
+    out = TruthEvent(household=home.id, kind="outing", start=START + 9 * HOUR, end=START + 17 * HOUR)
+    guests = TruthEvent(household=home.id, kind="visitors", start=START + 10 * HOUR, end=START + 16 * HOUR)
+    late = START + 13 * HOUR, START + 16 * HOUR
+    cold, warm = (
+        between(concat(simulate([home], start=START, end=START + DAY, seed=SEED, events=e)), *late)
+        for e in ((out,), (out, guests))
+    )
+    room = [only(home, b, "climate", "temperature").value.mean() for b in (cold, warm)]
+    power = [only(home, b, "meter", "power").value.mean() for b in (cold, warm)]
+    assert room[1] > room[0] + 2
+    assert power[1] > power[0] + 10
 
 
 @pytest.mark.parametrize("kit", ["all", "no motion", "meter alone"])

@@ -11,7 +11,7 @@ from mimamori.model.times import DAY, HOUR, MINUTE, parse_instant
 from mimamori.simulator.days import Timeline
 from mimamori.simulator.households import SimulatedHome, households
 from mimamori.simulator.life import Place, day_of
-from mimamori.simulator.plan import HABITS, demo_events, plan_events
+from mimamori.simulator.plan import HABITS, demo_events, own_events, plan_events
 from mimamori.simulator.scene import Scene
 from mimamori.simulator.truth import KINDS, TruthEvent, check_events
 
@@ -48,6 +48,20 @@ def test_events_fall_in_the_time_allowed_and_apart(planned: tuple[TruthEvent, ..
         by_home[event.household].append(event)
     for events in by_home.values():
         assert all(b.start - a.end > DAY for a, b in pairwise(events))
+
+
+def test_the_truth_knows_of_a_wanderers_own_walks(scene: Scene) -> None:
+    homes = [h for h in households(scene, count=40, seed=3) if h.persona_name in {"wandering", "active"}]
+    wander = {h.id: h.persona.sleep.wander_chance for h in homes}
+    asked = TruthEvent(household=next(h for h in wander if wander[h]), kind="wandering", start=FIRST, end=FIRST + HOUR)
+    walks = own_events(homes, (asked,), start=START, end=END, seed=3)
+    assert {wander[w.household] > 0 for w in walks} == {True}
+    assert len(walks) / (60 * sum(c > 0 for c in wander.values())) == pytest.approx(0.18, abs=0.06)
+    assert not [w for w in walks if w.household == asked.household and asked.start <= w.start < asked.end]
+    for walk in walks[:20]:
+        line = Timeline(next(h for h in homes if h.id == walk.household), seed=3, events=(asked,))
+        at = [line.life(day_of(t)).at(t)[0] for t in (walk.start - MINUTE, walk.start + 2 * MINUTE, walk.end + MINUTE)]
+        assert [place == Place.BED for place in at] == [True, False, True]
 
 
 def test_all_roles_are_met_in_plausible_numbers(planned: tuple[TruthEvent, ...]) -> None:

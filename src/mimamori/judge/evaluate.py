@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import chdtri
 
 from mimamori.model.times import DAY, HOUR, parse_instant
-from mimamori.simulator.truth import KINDS, TruthEvent
+from mimamori.simulator.truth import KINDS, OWN, TruthEvent
 
 WATCH = "watch"  # a household in which nothing happens from start to end: every alert about the resident is false
 ANSWERS: Mapping[str, tuple[str, ...]] = {
@@ -26,6 +26,7 @@ ANSWERS: Mapping[str, tuple[str, ...]] = {
     "bradycardia": ("heart-rate",),
     "fever": ("heart-rate", "respiration-rate"),
     "wandering": ("night-wandering", "bed-exit"),
+    "night-walk": ("night-wandering", "bed-exit"),
     "night-fall": ("bed-exit", "inactivity"),
     "no-rise": ("not-up-yet", "stayed-in-bed", "inactivity"),
     "heater-failure": ("cold", "heater-failed"),
@@ -191,7 +192,7 @@ def evaluate(
         load=_load(late, watched, len(spans), households_a_nurse),
         vital_per_day=vital / watched if watched else None,
         missed=tuple(_found("", [e for e in events if e.kind in kinds], mine)[1]),
-        unknown_kinds=dict(Counter(e.kind for e in events if e.kind not in KINDS)),
+        unknown_kinds=dict(Counter(e.kind for e in events if e.kind not in {**KINDS, **OWN})),
     )  # fmt: skip
 
 
@@ -203,7 +204,7 @@ def _alert(line: Mapping[str, Any]) -> _Alert:
 
 
 def _role(event: TruthEvent) -> str:
-    return KINDS.get(event.kind, "emergency")
+    return {**KINDS, **OWN}.get(event.kind, "emergency")
 
 
 def _of(alerts: Sequence[_Alert], *, rule: str = "", category: str = "") -> list[_Alert]:
@@ -275,20 +276,21 @@ def _false(
 ) -> list[_Alert]:
     """Alerts in ordinary time that nothing excuses.
 
-    A technical event excuses technical alerts and those about a room; ordinary life excuses none. told: the truth
-    itself says which time is ordinary, and nothing else counts.
+    A technical event excuses technical alerts and those about a room; a resident's own habit those that tell of it;
+    ordinary life excuses none. told: the truth itself says which time is ordinary, and nothing else counts.
     """
     faults: dict[str, list[TruthEvent]] = defaultdict(list)
+    habits: dict[str, list[TruthEvent]] = defaultdict(list)
     for event in events:
-        if _role(event) == "technical":
-            faults[event.household].append(event)
+        if _role(event) in {"technical", "habit"}:
+            (faults if _role(event) == "technical" else habits)[event.household].append(event)
 
     def excused(alert: _Alert) -> bool:
-        return (
-            not told
-            and alert.category != "resident"
-            and any(e.start <= alert.opened <= e.end + SOON for e in faults[alert.household])
-        )
+        if told:
+            return False
+        known = [e for e in habits[alert.household] if answers(e.kind, alert.rule)]
+        known += faults[alert.household] if alert.category != "resident" else []
+        return any(e.start <= alert.opened <= e.end + SOON for e in known)
 
     return [
         a for a in alerts

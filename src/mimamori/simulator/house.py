@@ -28,6 +28,20 @@ _ASLEEP = np.array([act in {Act.SLEEP, Act.LIE, Act.STILL} for act in Act])
 _CLIMATE_STEP = 5 * MINUTE
 
 
+def within(at: Nanos, spans: Sequence[tuple[int, int]]) -> Masks:
+    """(n,) whether any of the stretches (start, end) in ns goes on at each time."""
+    now = np.zeros(len(at), bool)
+    for start, end in spans:
+        now |= (at >= start) & (at < end)
+    return now
+
+
+def daytime(at: Nanos) -> Masks:
+    """(n,) from 07:00 to 22:00 local time."""
+    hour = (at + UTC_OFFSET) % DAY // HOUR
+    return np.asarray((hour >= 7) & (hour < 22))
+
+
 def month_of(day: int) -> int:
     """1-12."""
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).month
@@ -57,14 +71,17 @@ def _weather(day: int, seed: int) -> float:
     return 1.3 * float(sum(generator(seed, Use.WEATHER, 0, day - k).standard_normal() for k in range(3)))
 
 
-def load(house: House, life: Life, *, seed: int, home: int, day: int, unheated: Masks) -> Floats:
-    """(1440,) mean power in W for each minute of the calendar day. unheated: (1440,) minutes the heating is broken."""
+def load(house: House, life: Life, *, seed: int, home: int, day: int, unheated: Masks, guests: Masks) -> Floats:
+    """(1440,) mean power in W for each minute of the calendar day.
+
+    unheated, guests: (1440,) minutes in which the heating is broken, and others are up and about.
+    """
     rng = generator(seed, Use.POWER, home, day)
     at = midnight(day) + np.arange(1440, dtype=np.int64) * MINUTE
     step = life.steps_at(at)
     now = _Minutes(
         life=life, at=at, act=life.act[step], place=life.place[step], outside=outside_at(house, at, seed=seed),
-        unheated=unheated,
+        unheated=unheated, guests=guests,
     )  # fmt: skip
     total, month = np.zeros(1440), month_of(day)
     for appliance in house.appliance:
@@ -84,6 +101,7 @@ class _Minutes:
     place: NDArray[np.int8]
     outside: Floats
     unheated: Masks
+    guests: Masks
 
 
 def _draw(a: Appliance, now: _Minutes, draws: Chances) -> Floats:
@@ -102,7 +120,7 @@ def _draw(a: Appliance, now: _Minutes, draws: Chances) -> Floats:
             on = ((hour < 6.5) | (hour > 16.5)) & (place != Place.OUT) & ~_ASLEEP[act]
         case "heat":
             works = ~now.unheated if a.warms == "room" else np.ones(len(at), bool)
-            on = heating_wanted(a, act, place, now.outside) * (0.6 + 0.8 * noise[0]) * works
+            on = heating_wanted(a, act, place, now.outside, now.guests) * (0.6 + 0.8 * noise[0]) * works
         case "weekly":
             begin = 540 + int(noise[0, 0] * 150)
             at_home = place[begin] != Place.OUT and act[begin] != Act.DOWN and not _ASLEEP[act[begin]]
@@ -150,12 +168,14 @@ def _after_start(a: Appliance, life: Life, at: Nanos, noise: Chances) -> Masks:
     return np.asarray((last >= 0) & (at - begins[np.maximum(last, 0)] < a.length) & (noise[0] < a.duty))
 
 
-def heating_wanted(a: Appliance, act: NDArray[np.int8], place: NDArray[np.int8], outside: Floats) -> Floats:
+def heating_wanted(
+    a: Appliance, act: NDArray[np.int8], place: NDArray[np.int8], outside: Floats, guests: Masks
+) -> Floats:
     """(n,) 0-1: how hard it works; grows with the cold. Someone who lies on the floor leaves it as it is."""
     cold = np.clip((a.below - outside) / 20, 0, 1)
-    awake = (place != Place.OUT) * np.where(_ASLEEP[act], a.asleep, 1.0)
     if a.warms == "person":
-        return np.where(_one_of("eat", "tv", "sit", "nap")[act], cold, 0.0)
+        return np.where(_one_of("eat", "tv", "sit", "nap")[act] | guests, cold, 0.0)
+    awake = np.where(guests, 1.0, (place != Place.OUT) * np.where(_ASLEEP[act], a.asleep, 1.0))
     return np.asarray(cold * awake)
 
 
@@ -167,11 +187,13 @@ def climate(
     seed: int,
     unheated: Sequence[tuple[int, int]],
     hot: Sequence[tuple[int, int]],
+    guests: Sequence[tuple[int, int]],
 ) -> tuple[Floats, Floats]:
     """(n,) room temperature in Celsius and relative humidity in % at times `at`, ascending.
 
     The room follows its target (heated, or outside plus gains) with one time constant; two days are run before the
-    first time, so that the answer does not depend on where a day is cut. unheated, hot: stretches, (start, end) ns.
+    first time, so that the answer does not depend on where a day is cut. unheated, hot, guests: stretches, (start, end)
+    ns; guests are up by day, and keep the room warm whether the resident is in or out.
     """
     begin = int(at[0]) - 2 * DAY
     grid = np.arange(begin, int(at[-1]) + _CLIMATE_STEP, _CLIMATE_STEP, dtype=np.int64)
@@ -179,7 +201,7 @@ def climate(
     step = life.steps_at(grid)
     act, place = life.act[step], life.place[step]
     heats = any(a.runs == "heat" and a.warms == "room" for a in house.appliance)
-    awake = (place != Place.OUT) & ~_ASLEEP[act]
+    awake = ((place != Place.OUT) & ~_ASLEEP[act]) | (within(grid, guests) & daytime(grid))
     wanted = np.where(awake, house.heated_to, house.night_to) if heats else np.full(len(grid), -99.0)
     for start, end in unheated:
         wanted[(grid >= start) & (grid < end)] = -99.0

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from mimamori.model.times import DAY, HOUR, MINUTE
 from mimamori.simulator.days import Timeline
 from mimamori.simulator.dice import Dice, Use, generator
 from mimamori.simulator.house import month_of
 from mimamori.simulator.households import SimulatedHome
-from mimamori.simulator.life import Place, day_of, hours_of, midnight
+from mimamori.simulator.life import Life, Place, day_of, hours_of, midnight
+from mimamori.simulator.scene import Act
 from mimamori.simulator.truth import KINDS, TruthEvent
 
 _REST = DAY  # between the end of one event and the start of the next in a household
@@ -103,6 +106,40 @@ def plan_events(
         chosen += mine
     chosen += _neighbours(homes, chosen)
     return tuple(sorted(chosen, key=lambda e: (e.start, e.household)))
+
+
+def own_events(
+    homes: Sequence[SimulatedHome], events: Sequence[TruthEvent], *, start: int, end: int, seed: int
+) -> tuple[TruthEvent, ...]:
+    """What personas do by themselves and the truth must know of: `night-walk`, from leaving the bed to lying down.
+
+    events: what befalls the homes, as it was simulated.
+    """
+    told = []
+    for home in (h for h in homes if h.persona.sleep.wander_chance > 0):
+        line = Timeline(home, seed=seed, events=events)
+        others = [e for e in line.events if e.kind == "wandering"]
+        for day in range(day_of(start), day_of(end - 1) + 1):
+            low, high = max(midnight(day), start), min(midnight(day + 1), end)
+            walks = [w for w in _walks(line.life(day)) if low <= w[0] < high]
+            told += [
+                TruthEvent(household=home.id, kind="night-walk", start=_ms(begin), end=_ms(until))
+                for begin, until in walks
+                if not any(e.start <= begin < e.end for e in others)
+            ]
+    return tuple(sorted(told, key=lambda e: (e.start, e.household)))
+
+
+def _walks(life: Life) -> Iterator[tuple[int, int]]:
+    """(out of bed, back in bed) of those times up in which somebody walks about: nobody else walks but in the hall."""
+    in_bed = life.place == Place.BED
+    walking = (life.act == Act.WALK) & (life.place != Place.HALL)
+    left = np.flatnonzero(in_bed[:-1] & ~in_bed[1:]) + 1
+    back = np.flatnonzero(~in_bed[:-1] & in_bed[1:]) + 1
+    for begin in left.tolist():
+        after = back[back > begin]
+        if len(after) and walking[begin : after[0]].any():
+            yield int(life.start[begin]), int(life.start[after[0]])
 
 
 def _roles(dice: Dice, days: float) -> Iterator[str]:

@@ -16,9 +16,9 @@ from mimamori.model.times import DAY, HOUR, MINUTE, SECOND, Nanos
 from mimamori.simulator.body import vitals_of
 from mimamori.simulator.dice import Use, bouts, generator, inside, lots, stream
 from mimamori.simulator.faults import Rows, disturb, in_one
-from mimamori.simulator.house import climate, load
+from mimamori.simulator.house import climate, daytime, load, within
 from mimamori.simulator.households import SimulatedHome
-from mimamori.simulator.life import UTC_OFFSET, Life, Place, midnight
+from mimamori.simulator.life import Life, Place, midnight
 from mimamori.simulator.loops import apart
 from mimamori.simulator.scene import ROOMS, Act, BedSensor, MotionSensor, RoomClimate
 from mimamori.simulator.truth import TruthEvent
@@ -33,6 +33,8 @@ _SEEN = {
     Act.BATH: 1.0, Act.DOOR: 5.0,
 }  # fmt: skip
 _RATE = np.array([_SEEN.get(act, 0.0) for act in Act])
+
+_GUESTS = ("visitors", "grandchildren")
 
 Part = tuple[str, str, Nanos, NDArray[np.float64]]
 """(device id, metric, times taken, values)."""
@@ -111,16 +113,7 @@ def _spans(events: Sequence[TruthEvent], *kinds: str) -> list[tuple[int, int]]:
 
 def _during(at: Nanos, events: Sequence[TruthEvent], *kinds: str) -> NDArray[np.bool_]:
     """(n,) whether an event of one of the kinds goes on at each time."""
-    now = np.zeros(len(at), bool)
-    for start, end in _spans(events, *kinds):
-        now |= (at >= start) & (at < end)
-    return now
-
-
-def _daytime(at: Nanos) -> NDArray[np.bool_]:
-    """(n,) from 07:00 to 22:00 local time."""
-    hour = (at + UTC_OFFSET) % DAY // HOUR
-    return np.asarray((hour >= 7) & (hour < 22))
+    return within(at, _spans(events, *kinds))
 
 
 def _meter(home: SimulatedHome, life: Life, day: int, seed: int, events: Sequence[TruthEvent]) -> list[Part]:
@@ -129,8 +122,10 @@ def _meter(home: SimulatedHome, life: Life, day: int, seed: int, events: Sequenc
         return []
     minutes = midnight(day) + np.arange(1440, dtype=np.int64) * MINUTE
     unheated = _during(minutes, events, "heater-failure")
-    watt = load(home.house, life, seed=seed, home=home.number, day=day, unheated=unheated)
-    full = _during(minutes, events, "grandchildren") & _daytime(minutes)
+    up = daytime(minutes)
+    guests = _during(minutes, events, *_GUESTS) & up
+    watt = load(home.house, life, seed=seed, home=home.number, day=day, unheated=unheated, guests=guests)
+    full = _during(minutes, events, "grandchildren") & up
     if full.any():  # lights, television, a kettle now and then
         watt = watt + full * (120 + 900 * (lots(minutes, home.number, seed + 11) < 0.08))
     if home.kit.motion is None and home.kit.bed is None:  # the clamp sits on one of two circuits
@@ -180,6 +175,7 @@ def _climate(home: SimulatedHome, life: Life, day: int, seed: int, events: Seque
         seed=seed,
         unheated=_spans(events, "heater-failure"),
         hot=_spans(events, "hot-room", "heat-stroke"),
+        guests=_spans(events, *_GUESTS),
     )
     noise = generator(seed, Use.CLIMATE, home.number, day).standard_normal((2, len(at))) * sensor.noise
     return [
@@ -218,7 +214,7 @@ def _movements(
     rates, places = _RATE[life.act] * home.persona.days.pace, life.place.astype(np.int64)
     places[places == Place.BED] = Place.BEDROOM
     seen, place = mark < rates[step], places[step]
-    if any(e.kind in {"visitors", "grandchildren"} for e in events):
+    if _spans(events, *_GUESTS):
         place, seen = _guests(at, mark, place, seen, events)
     moved = np.flatnonzero((life.place[1:] != life.place[:-1]) & (life.place[1:] < Place.BED)) + 1
     moved = moved[(life.act[moved] != Act.DOWN)]
@@ -248,7 +244,7 @@ def _family(
     stay = _during(at, events, "grandchildren")
     if not stay.any():
         return place, seen
-    day = _daytime(at)
+    day = daytime(at)
     theirs = stay & np.where(day, mark < 4.5, mark < 0.03) & ~seen
     by_day = np.array(
         (Place.LIVING, Place.LIVING, Place.LIVING, Place.KITCHEN, Place.HALL, Place.BATHROOM, Place.TOILET)

@@ -13,9 +13,10 @@ from typing import Literal
 
 from mimamori.model.times import iso
 
-Role = Literal["emergency", "change", "fooler", "technical"]
+Role = Literal["emergency", "change", "fooler", "technical", "habit"]
 """emergency: must be found soon. change: must be found in days. fooler: ordinary life that must raise no alarm about
-the resident. technical: must raise a technical alert and none about the resident."""
+the resident. technical: must raise a technical alert and none about the resident. habit: this resident's own way, of
+which an alert is neither asked nor false."""
 
 KINDS: Mapping[str, Role] = {
     "collapse": "emergency",
@@ -48,6 +49,9 @@ KINDS: Mapping[str, Role] = {
     "clock-drift": "technical",
 }
 """Every kind that can be injected; simulator/README.md describes each."""
+
+OWN: Mapping[str, Role] = {"night-walk": "habit"}
+"""Kinds that befall nobody but belong to a persona's own days, and stand in the truth file all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -192,9 +192,9 @@ def _keep(told: Block, counts: NDArray[np.bool_], kinds: Kinds, state: State) ->
         newest_at[m, h] = max(newest_at[m, h], taken[i])
         p = place[m]
         if p >= 0:
+            least[p, h] = value[i] if count[p, h] == 0 else min(least[p, h], value[i])
             count[p, h] += 1
             total[p, h] += value[i]
-            least[p, h] = min(least[p, h], value[i])
 
 
 @compiled

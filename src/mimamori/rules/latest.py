@@ -73,7 +73,7 @@ def _minute_columns(metrics: int) -> list[Column]:
     return [
         Column("minute_sum", "f8", 0, "of the metric, since the minute began", (metrics,)),
         Column("minute_count", "u2", 0, "readings since the minute began", (metrics,)),
-        Column("minute_least", "f8", np.inf, "of the metric, since the minute began", (metrics,)),
+        Column("minute_least", "f8", np.nan, "of the metric, in the last minute that told it", (metrics,)),
     ]
 
 
@@ -140,7 +140,7 @@ class Latest:
         return self._c["minute_sum"][place], self._c["minute_count"][place]
 
     def least(self, metric: int | None) -> NDArray[np.float64]:
-        """(n,): the least of the readings since the minute began, infinite if none. Not to be kept."""
+        """(n,): the least of the readings since the minute began; of an earlier one where none came. Not to be kept."""
         assert metric is not None
         least: NDArray[np.float64] = self._c["minute_least"][self._place[metric]]
         return least
@@ -149,7 +149,6 @@ class Latest:
         """Start a new minute, with new sums."""
         for name in ("fresh", "spoke", "minute_sum", "minute_count"):
             self._c[name][:] = 0
-        self._c["minute_least"][:] = np.inf
 
     def begin_evidence_cell(self) -> None:
         """Start a new evidence cell."""

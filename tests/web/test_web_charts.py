@@ -82,8 +82,8 @@ async def drawn_in(ward: Any, client: Any, home: str, opened_event: Any) -> None
         alert = f"{home}/{rule}/1"
         await ward.tell(replace(opened_event(home), alert=alert, rule=rule, evidence=facts))
         page = (await client.get(f"/alerts/{alert}")).text
-        assert f"/charts/alerts/{alert}/{name}.svg" in page, rule
-        spec = (await client.get(f"/charts/alerts/{alert}/{name}.json")).json()
+        assert f"/api/v1/charts/alerts/{alert}/{name}.svg" in page, rule
+        spec = (await client.get(f"/api/v1/charts/alerts/{alert}/{name}.json")).json()
         labels = [row.get("label") for layer in spec["layer"] for row in layer["data"]["values"]]
         assert not limit or limit in labels, (rule, labels)
         assert any(len(layer["data"]["values"]) >= 2 for layer in spec["layer"]), rule
@@ -98,13 +98,13 @@ async def test_charts_are_pictures_and_show_their_values_when_asked(ward: Any, o
     page = (await client.get(f"/households/{home}")).text
     names = ("signs", "heart_rate", "respiration_rate", "actogram", "nights", "power", "temperature")
     for name in names:
-        assert f"/charts/households/{home}/{name}.svg" in page
-        spec = (await client.get(f"/charts/households/{home}/{name}.json")).json()
+        assert f"/api/v1/charts/households/{home}/{name}.svg" in page
+        spec = (await client.get(f"/api/v1/charts/households/{home}/{name}.json")).json()
         assert any(len(layer["data"]["values"]) > 5 for layer in spec["layer"]), name
-    svg = await client.get(f"/charts/households/{home}/actogram.svg?narrow=1")
+    svg = await client.get(f"/api/v1/charts/households/{home}/actogram.svg?narrow=1")
     assert (svg.status_code, svg.headers["content-type"]) == (200, "image/svg+xml")
-    assert (await client.get(f"/charts/households/{home}/secret.svg")).status_code == 404
-    balance = (await client.get(f"/charts/alerts/{event.alert}/balance.json")).json()
+    assert (await client.get(f"/api/v1/charts/households/{home}/secret.svg")).status_code == 404
+    balance = (await client.get(f"/api/v1/charts/alerts/{event.alert}/balance.json")).json()
     assert {"x": 9.0, "label": "基準 9"} in [layer["data"]["values"][0] for layer in balance["layer"]]
     await drawn_in(ward, client, home, opened_event)
     assert "chart" in {a.what for a in await ward.ledger.accesses(whose=home)}

@@ -90,7 +90,7 @@ async def test_the_page_tells_it_in_words_and_holds_no_name(ward: Any, opened_ev
     assert "山田" not in answer.text
     line = (await ward.ledger.accesses(limit=1))[0]
     assert (line.who, line.what) == ("N-01", "handover")
-    for missing in ("2026-11-23/nap", "2026-01-01/day", "2026-11-24/day", "kept/x.html"):
+    for missing in ("2026-11-23/nap", "2026-01-01/day", "2026-11-24/day"):
         assert (await client.get(f"/handover/{missing}")).status_code == 404
 
 

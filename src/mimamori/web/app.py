@@ -29,11 +29,12 @@ from mimamori.site import Site
 from mimamori.store.readings import ReadingStore
 from mimamori.web import (
     api,
-    chart_pages,
+    chart_api,
     fhir,
     figures,
+    handover_api,
     handover_pages,
-    household,
+    household_api,
     household_pages,
     install,
     manage,
@@ -120,9 +121,11 @@ def create_web(
     app.add_exception_handler(fhir.Wrong, fhir.tell_wrong)
     app.include_router(webhooks.router)
     app.include_router(webhooks.pages)
-    app.include_router(chart_pages.router)
+    app.include_router(chart_api.router)
+    app.include_router(chart_api.scripts)
+    app.include_router(handover_api.router)
     app.include_router(handover_pages.router)
-    app.include_router(household.router)
+    app.include_router(household_api.router)
     app.include_router(household_pages.router)
     app.include_router(pages.router)
     for router in more:

@@ -1,6 +1,6 @@
-"""The hand-over sheet on screen and on A4: the browser prints it; and the sheets that were made without being asked.
+"""The hand-over sheet on screen and on A4: the browser prints it.
 
-May import handover, pages and what they import. Drawing the chart runs in a thread.
+May import handover, its API, pages and what they import. Drawing the chart runs in a thread.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import asyncio
 import base64
 from datetime import date
 from importlib.resources import files
-from pathlib import Path
 from typing import Annotated, Any
 
 import vl_convert
@@ -21,16 +20,13 @@ from mimamori.web.charts import Spec
 from mimamori.web.drawing import Drawing
 from mimamori.web.guard import Caller, Gate, web_of
 from mimamori.web.handover import Sheet, chart, recent, sheet_of, turn_at
+from mimamori.web.handover_api import kept_in, turn_of
 from mimamori.web.manage import moment, site_of
 from mimamori.web.pages import drawing_of, page
 from mimamori.web.records import Records
 
 router = APIRouter(prefix="/handover", include_in_schema=False, default_response_class=HTMLResponse)
 PAPER = 640  # px: the width between the margins of A4
-_OPEN = {
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    "frame-ancestors 'none'; form-action 'none'"
-}
 
 
 def picture(spec: Spec) -> str:
@@ -57,11 +53,6 @@ async def paper(records: Records, roster: Roster, turn: Turn, drawing: Drawing, 
     return drawing.page("paper", css=css, now=now, **values), values["sheet"]
 
 
-def kept_in(folder: Path | None) -> list[str]:
-    """Names of the sheets made without being asked, newest first."""
-    return sorted((p.name for p in folder.glob("*.html")), reverse=True) if folder else []
-
-
 @router.get("")
 async def newest(request: Request, _: Annotated[Caller, Depends(Gate("watch", "handover"))]) -> Response:
     """The shift that is on."""
@@ -75,16 +66,6 @@ async def newest(request: Request, _: Annotated[Caller, Depends(Gate("watch", "h
     return RedirectResponse(f"/handover/{turn.day.isoformat()}/{turn.name}", 303)
 
 
-@router.get("/kept/{name}")
-async def kept(request: Request, name: str, _: Annotated[Caller, Depends(Gate("watch", "handover", "*"))]) -> Response:
-    """A sheet as it was made at its time."""
-    folder = web_of(request).sheets
-    if folder is None or name not in kept_in(folder):
-        raise HTTPException(404, "no such sheet")
-    text = await asyncio.to_thread((folder / name).read_text, "utf-8")
-    return HTMLResponse(text, headers=_OPEN)
-
-
 @router.get("/{day}/{shift}")
 async def handover(
     request: Request, day: date, shift: str, caller: Annotated[Caller, Depends(Gate("watch", "handover", "*"))]
@@ -92,9 +73,7 @@ async def handover(
     """One shift's sheet."""
     web, roster = web_of(request), site_of(request).alerts.roster
     now = moment(web)
-    turn = next((t for t in recent(roster, now) if (t.day, t.name) == (day, shift)), None)
-    if turn is None:
-        raise HTTPException(404, "no such shift in the last days")
+    turn = turn_of(request, day, shift)
     values = await values_of(web.records, roster, turn, drawing_of(request), now)
     return page(
         request, "handover", caller, here="handover", turns=recent(roster, now)[:10],

@@ -1,36 +1,37 @@
-"""What is known of one household beyond its tile: its devices' health, notes, whom to call, its past alerts.
+"""What is known of one household beyond its tile: devices' health, notes, whom to call, past alerts, the letter.
 
-May import entries, manage's helpers, the guard and the stores' records. Pages and the API ask here alike.
+May import entries, letter, manage's helpers, the guard and the stores' records. Pages and the API ask here alike.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from datetime import date
 
 import numpy as np
-from fastapi import APIRouter, Depends, HTTPException, Query, Request
-from pydantic import BaseModel, Field
+from fastapi import Request
 
 from mimamori.alerts.fold import fold_all
 from mimamori.model.alert import Alert
-from mimamori.model.times import DAY, MINUTE, NEVER, Nanos, iso_or_none
+from mimamori.model.times import DAY, MINUTE, NEVER, Nanos
 from mimamori.sensors.profile import Profile
 from mimamori.store.readings import Series
 from mimamori.web import entries, manage
-from mimamori.web.guard import Caller, Gate, Web, web_of
-from mimamori.web.records import Access, Contact, Device, Note
-from mimamori.web.shapes import AlertShape, alert_shape, masked
+from mimamori.web.guard import Caller, Web, web_of
+from mimamori.web.letter import MONTHS, Letter, letter_of, month_of
+from mimamori.web.past import Past
+from mimamori.web.records import Absence, Access, Contact, Device, Note, Resident
+from mimamori.web.words import Lang
 
-router = APIRouter(prefix="/api/v1/households/{household}", tags=["household"])
 LOOK = DAY  # back, for what a device says
 FAR = 30 * DAY  # back, for when a device was last heard at all
 QUIET = 30 * MINUTE  # without a profile: a longer pause is a gap
+MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
 PAGE = 20  # past alerts at a time
-Reason = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +104,25 @@ async def add_note(request: Request, caller: Caller, household: str, text: str, 
     return await entries.add_note(web.records, note, _by(web, caller))
 
 
+async def letter_for(request: Request, household: str, month: str, lang: Lang) -> tuple[Letter, list[date]]:
+    """The family's letter of a month ("" for this one), and the months there may be. Raises LookupError."""
+    web, zone = web_of(request), manage.site_of(request).zone
+    now = manage.moment(web)
+    months = [month_of(now, zone.name, back) for back in range(MONTHS)]
+    chosen = next((m for m in months if f"{m:%Y-%m}" == month), None if month else months[0])
+    if chosen is None:
+        raise LookupError("no such month in the last year")
+    past = Past(readings=web.readings, household=household, zone=zone, until=now) if web.readings else None
+    return await letter_of(web.records, household, chosen, past=past, zone=zone.name, lang=lang, now=now), months
+
+
+async def add_letter_words(request: Request, caller: Caller, household: str, month: str, text: str) -> Note:
+    """A few words of one's own for the letter. Raises ValueError."""
+    if not MONTH.fullmatch(month):
+        raise ValueError("月は 2026-11 の形で / write the month as 2026-11")
+    return await add_note(request, caller, household, text, f"letter {month}")
+
+
 async def show_contacts(request: Request, caller: Caller, household: str, why: str) -> list[Contact]:
     """Whom to call, the home first; who asked, and why, goes into the access log before anything is shown."""
     web = web_of(request)
@@ -113,7 +133,7 @@ async def show_contacts(request: Request, caller: Caller, household: str, why: s
         who=caller.staff.id, whose=household, what=f"contacts; {reason}", at=web.clock(), where=caller.where
     )  # fmt: skip
     await web.records.log_access(line)
-    home = next((r for r in await web.records.residents() if r.household == household), None)
+    home = await resident_of(web, household)
     own = [Contact(id="", household=household, name=home.name, relation="home", phone=home.phone, turn=0)] if (
         home and home.phone) else []  # fmt: skip
     return [*own, *await web.records.contacts(household)]
@@ -124,6 +144,33 @@ def removed(contact: Contact) -> Contact:
     return replace(contact, active=False)
 
 
+async def contact_of(web: Web, household: str, contact: str) -> Contact:
+    """One of those whom to call. Raises LookupError."""
+    held = next((c for c in await web.records.contacts(household) if c.id == contact), None)
+    if held is None:
+        raise LookupError("no such contact of this household")
+    return held
+
+
+async def resident_of(web: Web, household: str) -> Resident | None:
+    """Who lives there, None where nobody is entered."""
+    return next((r for r in await web.records.residents() if r.household == household), None)
+
+
+async def absences_of(web: Web, household: str) -> list[Absence]:
+    """Those that go on, will, or ended since yesterday, in order."""
+    since = manage.moment(web) - DAY
+    mine = [a for a in await web.records.absences() if a.household == household]
+    return sorted((a for a in mine if a.end == NEVER or a.end > since), key=lambda a: a.start)
+
+
+async def end_absence(request: Request, caller: Caller, household: str, absence: str, said: manage.Because) -> Absence:
+    """They are back. Raises LookupError if the absence is not this household's, ValueError if it is over."""
+    if absence not in {a.id for a in await web_of(request).records.absences() if a.household == household}:
+        raise LookupError("no such absence of this household")
+    return await manage.end_absence(request, caller, absence, said)
+
+
 def _by(web: Web, caller: Caller, reason: str = "") -> entries.By:
     return entries.By(who=caller.staff.id, reason=reason, where=caller.where, at=web.clock())
 
@@ -132,136 +179,3 @@ async def enter_contact(request: Request, caller: Caller, contact: Contact, reas
     """Add or remove somebody to call. Raises ValueError."""
     web = web_of(request)
     return await entries.enter_contact(web.records, contact, _by(web, caller, reason))
-
-
-class DeviceShape(BaseModel):
-    """every_s: usual seconds between messages, null unknown. kept: share of the last 24 h without a gap, 0..1."""
-
-    device: str
-    profile: str
-    active: bool
-    claimed: str | None
-    retired: str | None
-    heard: str | None
-    silent: bool
-    every_s: float | None
-    kept: float | None
-    battery: float | None
-
-
-class NoteEntry(BaseModel):
-    text: str
-
-
-class NoteShape(BaseModel):
-    id: str
-    at: str | None
-    by: str
-    kind: str
-    text: str
-
-
-class Why(BaseModel):
-    """Why the contacts are looked at; written into the access log."""
-
-    reason: Reason
-
-
-class ContactEntry(Why):
-    """turn: 1 is called first."""
-
-    name: str
-    relation: str
-    phone: str
-    turn: int = 1
-    note: str = ""
-
-
-class ContactShape(BaseModel):
-    id: str
-    name: str
-    relation: str
-    phone: str
-    turn: int
-    note: str
-
-
-class HistoryShape(BaseModel):
-    count: int
-    alerts: list[AlertShape]
-
-
-def note_shape(note: Note, zone: str) -> NoteShape:
-    return NoteShape(id=note.id, at=iso_or_none(note.at, zone), by=note.by, kind=note.kind, text=note.text)
-
-
-def _contact_shape(contact: Contact, *, whole: bool = True) -> ContactShape:
-    return ContactShape(
-        id=contact.id, name=contact.name, relation=contact.relation, phone=masked(contact.phone, whole=whole),
-        turn=contact.turn, note=contact.note,
-    )  # fmt: skip
-
-
-@router.get("/devices", dependencies=[Depends(Gate("watch", "devices", "household"))])
-async def devices(request: Request, household: str) -> list[DeviceShape]:
-    """The household's devices and how they do: last heard, cadence, battery, silence."""
-    web = web_of(request)
-    zone = web.desk.view.zone
-    return [
-        DeviceShape(
-            device=h.device.device, profile=h.device.profile, active=h.device.active,
-            claimed=iso_or_none(h.device.claimed_at, zone), retired=iso_or_none(h.device.retired_at, zone),
-            heard=iso_or_none(h.heard, zone), silent=h.silent, every_s=h.every / 1e9 or None,
-            kept=None if math.isnan(h.kept) else h.kept, battery=None if math.isnan(h.battery) else h.battery,
-        )
-        for h in await healths(web, manage.site_of(request).profiles, household)
-    ]  # fmt: skip
-
-
-@router.get("/alerts", dependencies=[Depends(Gate("watch", "history", "household"))])
-async def history(request: Request, household: str, skip: Annotated[int, Query(ge=0)] = 0) -> HistoryShape:
-    """Past and present alerts of the household, newest first, twenty at a time."""
-    web = web_of(request)
-    found, count = await past_alerts(web, household, skip)
-    return HistoryShape(count=count, alerts=[alert_shape(a, web.desk.view.zone) for a in found])
-
-
-@router.get("/notes", dependencies=[Depends(Gate("watch", "notes", "household"))])
-async def notes(request: Request, household: str) -> list[NoteShape]:
-    """What the staff wrote about the household, newest first."""
-    web = web_of(request)
-    return [note_shape(n, web.desk.view.zone) for n in await web.records.notes(household)]
-
-
-@router.post("/notes")
-async def note(
-    request: Request, household: str, said: NoteEntry, caller: Annotated[Caller, Depends(Gate("act", "note"))]
-) -> NoteShape:
-    """Write a note on the household; it stays as it is."""
-    made = await plainly(add_note(request, caller, household, said.text))
-    return note_shape(made, web_of(request).desk.view.zone)
-
-
-@router.post("/contacts/show")
-async def contacts(
-    request: Request, household: str, said: Why, caller: Annotated[Caller, Depends(Gate("act", "contacts"))]
-) -> list[ContactShape]:
-    """Whom to call about the household. A reason is needed and is written into the access log."""
-    return [_contact_shape(c) for c in await plainly(show_contacts(request, caller, household, said.reason))]
-
-
-@router.post("/contacts")
-async def contact(
-    request: Request, household: str, said: ContactEntry, caller: Annotated[Caller, Depends(Gate("manage", "entry"))]
-) -> ContactShape:
-    """Add somebody to call."""
-    made = Contact(id=secrets.token_hex(8), household=household, **said.model_dump(exclude={"reason"}))
-    return _contact_shape(await plainly(enter_contact(request, caller, made, said.reason)))
-
-
-async def plainly(work: Any) -> Any:
-    """A refusal as HTTP has it."""
-    try:
-        return await work
-    except ValueError as mistake:
-        raise HTTPException(422, str(mistake)) from None

@@ -5,16 +5,13 @@ May import household, manage, manage_pages, pages and what they import. Plain fo
 
 from __future__ import annotations
 
-import re
 import secrets
 from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from mimamori.model.times import DAY, NEVER
 from mimamori.web import household as known
-from mimamori.web import letter as letters
 from mimamori.web import manage
 from mimamori.web.desk import queue_order
 from mimamori.web.drawing import cards, names_of
@@ -22,14 +19,12 @@ from mimamori.web.entries import AbsenceKind, Relation
 from mimamori.web.guard import Caller, Gate, web_of
 from mimamori.web.manage_pages import do, form_of, read_form, refused, with_offset
 from mimamori.web.pages import drawing_of, page
-from mimamori.web.past import Past
 from mimamori.web.plans import charts_for
 from mimamori.web.records import Contact
 from mimamori.web.words import say
 
 router = APIRouter(prefix="/households/{household}", include_in_schema=False, default_response_class=HTMLResponse)
 WHY = ("contact.alert", "contact.check", "contact.visit")  # reasons that need no typing, in the middle of a night
-MONTH = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
 NOTES = 10  # on the page; the older ones behind a link
 Actor = Annotated[Caller, Depends(Gate("act", "entry"))]
 
@@ -38,7 +33,7 @@ async def _place(request: Request, household: str) -> dict[str, Any]:
     """Tile, resident and what the household is called. Raises HTTPException for one that nobody knows."""
     web = web_of(request)
     tile = web.desk.tile(household)
-    resident = next((r for r in await web.records.residents() if r.household == household), None)
+    resident = await known.resident_of(web, household)
     if tile is None and resident is None:
         raise HTTPException(404, "no such household")
     room = tile.room or tile.code if tile else resident.room or resident.code if resident else household
@@ -50,11 +45,7 @@ async def _whole(request: Request, caller: Caller, household: str, status: int =
     place = await _place(request, household)
     shown = [a for a in queue_order(web.desk.view.alerts) if a.household == household]
     notes = [n for n in await web.records.notes(household) if n.kind == "note"]
-    now = manage.moment(web)
-    absences = sorted(
-        (a for a in await web.records.absences() if a.household == household and (a.end == NEVER or a.end > now - DAY)),
-        key=lambda a: a.start,
-    )
+    absences = await known.absences_of(web, household)
     values = {
         "cards": await cards(web.desk, web.records, shown), "wrong": "", "said": {},
         "charts": charts_for(request, drawing_of(request).lang, household),
@@ -94,15 +85,12 @@ async def history(
 async def _letter(
     request: Request, caller: Caller, household: str, month: str, *, status: int = 200, **more: Any
 ) -> Response:
-    web, lang = web_of(request), drawing_of(request).lang
+    lang = drawing_of(request).lang
     place = await _place(request, household)
-    now, zone = manage.moment(web), manage.site_of(request).zone
-    months = [letters.month_of(now, zone.name, back) for back in range(letters.MONTHS)]
-    chosen = next((m for m in months if f"{m:%Y-%m}" == month), None if month else months[0])
-    if chosen is None:
-        raise HTTPException(404, "no such month in the last year")
-    past = Past(readings=web.readings, household=household, zone=zone, until=now) if web.readings else None
-    letter = await letters.letter_of(web.records, household, chosen, past=past, zone=zone.name, lang=lang, now=now)
+    try:
+        letter, months = await known.letter_for(request, household, month, lang)
+    except LookupError as missing:
+        raise HTTPException(404, str(missing.args[0])) from None
     values = {"letter": letter, "months": months, "wrong": "", "told": ""}
     if "done" in request.query_params:
         values["told"] = say(lang, "act.done")
@@ -122,9 +110,9 @@ async def letter(
 async def letter_words(request: Request, household: str, caller: Actor, month: str = "") -> Response:
     """A few words of one's own for the letter."""
     said = await form_of(request)
-    if not MONTH.fullmatch(month):
+    if not known.MONTH.fullmatch(month):
         raise HTTPException(422, "write the month as 2026-11")
-    work = known.add_note(request, caller, household, said.get("text", ""), f"letter {month}")
+    work = known.add_letter_words(request, caller, household, month, said.get("text", ""))
     answer, wrong = await do(request, work, f"/households/{household}/letter")
     if answer is not None:
         return RedirectResponse(f"/households/{household}/letter?month={month}&done=1", 303)
@@ -154,11 +142,11 @@ async def add_absence(request: Request, household: str, caller: Actor) -> Respon
 async def end_absence(request: Request, household: str, absence: str, caller: Actor) -> Response:
     """They are back."""
     entry = read_form(manage.Because, await form_of(request))
-    absences = {a.id for a in await web_of(request).records.absences() if a.household == household}
-    if absence not in absences:
-        raise HTTPException(404, "no such absence of this household")
-    work = manage.end_absence(request, caller, absence, entry)
-    answer, wrong = await do(request, work, f"/households/{household}")
+    try:
+        work = known.end_absence(request, caller, household, absence, entry)
+        answer, wrong = await do(request, work, f"/households/{household}")
+    except LookupError as missing:
+        raise HTTPException(404, str(missing.args[0])) from None
     return answer or await _whole(request, caller, household, 422, wrong=wrong)
 
 
@@ -202,9 +190,10 @@ async def remove_contact(
 ) -> Response:
     """Take somebody off the list."""
     place = await _place(request, household)
-    held = next((c for c in await web_of(request).records.contacts(household) if c.id == contact), None)
-    if held is None:
-        raise HTTPException(404, "no such contact of this household")
+    try:
+        held = await known.contact_of(web_of(request), household, contact)
+    except LookupError as missing:
+        raise HTTPException(404, str(missing.args[0])) from None
     return await _changed(request, caller, known.removed(held), place, await form_of(request))
 
 

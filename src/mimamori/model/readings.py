@@ -41,9 +41,10 @@ class ReadingBatch:
 
     def take(self, which: NDArray[np.intp] | NDArray[np.bool_] | slice) -> ReadingBatch:
         """The rows `which` (indexes, mask or slice), as numpy indexing does."""
+        taken = self.taken[which]
         return ReadingBatch(
             home=self.home[which], device=self.device[which], metric=self.metric[which], value=self.value[which],
-            taken=self.taken[which], got=self.got[which], flags=self.flags[which],
+            taken=taken, got=taken if self.got is self.taken else self.got[which], flags=self.flags[which],
         )  # fmt: skip
 
     def canonical(self) -> ReadingBatch:

@@ -92,7 +92,8 @@ def by_household(
         for i, line in enumerate(lines):
             today = report_day(line.home, line.life(day), day, seed=seed, events=line.around(day))
             left = waiting[i]
-            waiting[i] = _in_time(join(left, today) if left else today, order)
+            in_order = left is None and today.sent is today.taken  # nothing has befallen a device
+            waiting[i] = today if in_order else _in_time(join(left, today) if left else today, order)
         low, high = max(midnight(day), start), min(midnight(day + 1), end)
         if low < high:
             yield _between([rows for rows in waiting if rows is not None], firsts, low, high, order)

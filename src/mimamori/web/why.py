@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -33,14 +32,14 @@ from mimamori.rules.spec import (
     Usual,
 )
 from mimamori.store.readings import Rollup
-from mimamori.web.charts import Frame, Row, Spec, Words, actogram, bars, nights, strips, trace
-from mimamori.web.past import MS, Past, joined, middle, points_of
-from mimamori.web.words import Lang, day_words, number, say, say_or
+from mimamori.web.charts import Frame, Row, Spec, Words, bars, strips, trace
+from mimamori.web.days import DAYS, days_chart, nights_chart
+from mimamori.web.past import MS, Past, joined, points_of
+from mimamori.web.words import Lang, number, say, say_or
 
 _METRICS = {"heart_rate": "1min", "respiration_rate": "1min", "power": "W", "temperature": "Cel", "humidity": "RH",
             "body_movement": "one", "spo2": "RH"}  # fmt: skip
 _KINDS = (("bed", "in_bed"), ("motion", "motion"), ("door", "door_open"), ("button", "button"))
-DAYS = 14  # of an actogram and of nights
 WEEKS = 56 * DAY  # of a slow change
 
 
@@ -67,7 +66,7 @@ class Charts:
         """How the person lives: signs of life, vitals with own bands, days, nights."""
         return [
             self._signs("signs", DAY), self._trace("heart_rate", DAY), self._trace("respiration_rate", DAY),
-            Chart(name="actogram", title=self._say("chart.actogram", days=DAYS), draw=self._actogram),
+            Chart(name="actogram", title=self._say("chart.actogram", days=DAYS), draw=self._days),
             self._mornings({}),
             self._trace("power", DAY), self._trace("temperature", DAY),
         ]  # fmt: skip
@@ -226,13 +225,16 @@ class Charts:
         ]
         return self._bars("lain", self._say("chart.lain"), rows, math.nan, unit)
 
+    async def _days(self, width: int) -> Spec:
+        return await days_chart(self.past, self.lang, self.alerts, width)
+
     def _mornings(self, facts: Mapping[str, float]) -> Chart:
         """The last nights in bed, and when a rule about rising begins to ask. facts: limit_minutes after midnight."""
         limit = facts.get("limit_minutes", math.nan)
 
         async def draw(width: int) -> Spec:
             asked = [] if math.isnan(limit) else [(limit, self._say("chart.limit"))]
-            return await self._nights(width, asked)
+            return await nights_chart(self.past, self.lang, width, asked)
 
         return Chart(name="nights", title=self._say("chart.nights", days=DAYS), draw=draw)
 
@@ -271,53 +273,6 @@ class Charts:
 
         return Chart(name=name, title=title, draw=draw)
 
-    async def _actogram(self, width: int) -> Spec:
-        past, first = self.past, self.past.zone.local(self.past.until) // DAY - DAYS + 1
-        cells = []
-        for lane, (metric, step) in enumerate((("in_bed", 15 * MINUTE), ("motion", 15 * MINUTE), ("power", HOUR // 2))):
-            told = await past.steps(metric, DAYS * DAY, step)
-            level = _levels(metric, told)
-            part = self._say(f"chart.{('bed', 'motion', 'power')[lane]}")
-            for at, up in zip(past.zone.local_many(told.start).tolist(), level.tolist(), strict=True):
-                if up > 0:
-                    cells.append({"at": at, "lane": lane, "part": part, "level": up, "hours": step / HOUR})
-        rows = [
-            {"day": d, "x": x, "x2": min(48, x + c["hours"])} | {n: c[n] for n in ("lane", "part", "level")}
-            for c in cells
-            for d, x in _twice(c["at"], first)
-        ]
-        marks: list[dict[str, Any]] = [
-            {"day": d, "x": x, "title": a.title_ja if self.lang == "ja" else a.title_en}
-            for a in self.alerts
-            if a.category != "technical"
-            for d, x in _twice(past.zone.local(a.opened), first)
-        ]
-        days = [day_words(self.lang, _day(first + i)) for i in range(DAYS)]
-        words = {name: self._say(f"chart.{name}") for name in ("bed", "motion", "power", "alert")}
-        return actogram(width, days, rows, marks, words)
-
-    async def _nights(self, width: int, limits: Sequence[tuple[float, str]] = ()) -> Spec:
-        found = await self.past.nights(DAYS)
-        rows, begins, ends = [], [], []
-        for night in found:
-            evening = (night.began - 12 * HOUR) // DAY * DAY + 18 * HOUR
-            begins.append((night.began - evening) / HOUR)
-            ends.append((night.ended - evening) / HOUR)
-            rows += [
-                {"night": day_words(self.lang, night.day), "x": (a - evening) / HOUR,
-                 "x2": min(18.0, (b - evening) / HOUR),
-                 "tip": f"{_clock(a)}-{_clock(b)}"} for a, b in night.stays
-            ]  # fmt: skip
-        usual = [
-            {"x": middle(hours), "label": f"{self._say('chart.usual')} {_clock(round((middle(hours) + 18) * HOUR))}"}
-            for hours in (begins, ends)
-            if len(hours) >= 3
-        ]
-        usual += [
-            {"x": minutes / 60 + 6, "label": f"{words} {_clock(round(minutes) * MINUTE)}"} for minutes, words in limits
-        ]
-        return nights(width, rows, usual, {"night": self._say("chart.night"), "bed": self._say("chart.bed")})
-
 
 def charts_of(
     past: Past, lang: Lang, titles: Mapping[str, str], alert: Alert | None = None, alerts: Sequence[Alert] = ()
@@ -330,28 +285,3 @@ def charts_of(
         marks.append((alert.since, say(lang, "chart.since")))
     around = replace(past, until=min(past.until, alert.opened + HOUR))
     return Charts(past=around, lang=lang, titles=titles, marks=tuple(marks), alerts=(alert,))
-
-
-def _levels(metric: str, told: Rollup) -> Any:
-    """How dark each step is drawn, 0..1: share in bed, motion in four steps, power against this home's own high."""
-    if not len(told):
-        return told.mean
-    if metric == "in_bed":
-        return np.where(told.mean >= 0.25, 0.75, 0.0)
-    size = told.mean * told.count if metric == "motion" else told.mean - np.percentile(told.mean, 20)
-    most = max(float(np.percentile(size, 95)), 1e-9)
-    return np.ceil(np.clip(size / most, 0, 1) * 4) / 4
-
-
-def _twice(local: int, first: int) -> list[tuple[int, float]]:
-    """The two places of a local time in a double-plotted actogram that begins with day number `first`."""
-    day, x = local // DAY - first, local % DAY / HOUR
-    return [(d, at) for d, at in ((day, x), (day - 1, x + 24)) if 0 <= d < DAYS]
-
-
-def _day(number_of_day: int) -> Any:
-    return np.datetime64(number_of_day, "D").astype(object)
-
-
-def _clock(local: int) -> str:
-    return f"{local // HOUR % 24:02d}:{local // MINUTE % 60:02d}"

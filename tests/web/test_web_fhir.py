@@ -26,7 +26,7 @@ def valid(told: Any) -> Any:
 
 
 async def read(client: Any, path: str, **asked: Any) -> Any:
-    answer = await client.get(f"/fhir/{path}", params=asked)
+    answer = await client.get(f"/fhir/{path}", params=asked or None)
     assert answer.headers["content-type"] == "application/fhir+json"
     return valid(answer.json())
 
@@ -57,7 +57,7 @@ async def test_what_it_can_do(ward: Any) -> None:
     told = await read(await ward.sign_in("N-01"), "metadata")
     assert told["fhirVersion"] == "4.0.1"
     assert {r["type"] for r in told["rest"][0]["resource"]} == {
-        "Patient", "Device", "Observation", "DetectedIssue", "Communication"
+        "Patient", "Device", "Observation", "DetectedIssue", "Communication", "AuditEvent"
     }  # fmt: skip
 
 
@@ -175,3 +175,35 @@ async def test_ids_go_there_and_back() -> None:
 
     for name in ("H001", "a_b~c.d-e", "X"):
         assert household_of(f"Patient/{fhir_id(name)}") == name
+
+
+async def test_what_a_search_finds_is_read_again_by_its_id(
+    ward: Any, bed: int, opened_event: Any, notice_for: Any
+) -> None:
+    await ward.tell(opened_event("H001"), notice_for(ALERT))
+    client = await ward.sign_in("N-01")
+    for path in ("Patient?_count=3", "Device", "Observation?patient=H001&_count=50", "DetectedIssue", "Communication"):
+        kind, found = path.partition("?")[0], resources(await read(client, path))
+        assert found, kind
+        for told in found[-3:]:
+            assert await read(client, f"{kind}/{told['id']}") == told
+            assert (await ward.ledger.accesses(limit=1))[0].whose == ("H001" if kind != "Patient" else told["id"])
+    vital = resources(await read(client, "Observation", patient="H001"))[0]["id"]
+    device, code, step = vital.rsplit(".", 2)
+    elsewhere = (f"{device}.{code}.{int(step) + 10**6}", f"{device}.8310-5.{step}", f"{'0' * 40}.{code}.{step}", "x")
+    for wrong in elsewhere:
+        answer = await client.get(f"/fhir/Observation/{wrong}")
+        assert (answer.status_code, valid(answer.json())["resourceType"]) == (404, "OperationOutcome"), wrong
+    assert resources(await read(client, "Communication", _id="0")) == []
+
+
+async def test_the_access_log_is_told_to_those_who_may_see_it(ward: Any) -> None:
+    nurse = await ward.sign_in("N-01")
+    await nurse.get("/households/H001")
+    assert (await nurse.get("/fhir/AuditEvent")).status_code == 403
+    auditor = await ward.sign_in("AU-1")
+    (seen,) = resources(await read(auditor, "AuditEvent", patient="Patient/H001"))
+    assert seen["agent"][0]["who"]["identifier"]["value"] == "N-01"
+    assert seen["agent"][0]["network"]["address"] == "127.0.0.1"
+    assert (seen["entity"][0]["name"], seen["entity"][0]["what"]) == ("household", {"reference": "Patient/H001"})
+    assert resources(await read(auditor, "AuditEvent", date="lt2026-11-01")) == []

@@ -31,6 +31,7 @@ from mimamori.web import (
     api,
     chart_api,
     fhir,
+    fhir_answers,
     figures,
     handover_api,
     handover_pages,
@@ -118,7 +119,7 @@ def create_web(
     app.include_router(manage_pages.router)
     for router in (tuning_api.router, tuning_pages.router, fhir.router):
         app.include_router(router)
-    app.add_exception_handler(fhir.Wrong, fhir.tell_wrong)
+    app.add_exception_handler(fhir_answers.Wrong, fhir_answers.tell_wrong)
     app.include_router(webhooks.router)
     app.include_router(webhooks.pages)
     app.include_router(chart_api.router)

@@ -1,4 +1,4 @@
-"""FHIR R4, read only, under /fhir: searchset Bundles with paging, behind the same gate and access log as all else.
+"""FHIR R4, read only, under /fhir, behind the same gate and access log as all else.
 
 May import the guard, the shapes and the stores' protocols. `_count` and `_offset` page; a page of Observations reads
 the store for its own stretch of time only, so that a month costs no more than a page.
@@ -8,119 +8,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import Annotated, Any, cast
-from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import JSONResponse
 from numpy.typing import NDArray
 
 import mimamori
 from mimamori.alerts.fold import fold_all
-from mimamori.model.times import DAY, NEVER, from_datetime, iso, parse_instant
+from mimamori.model.times import DAY, iso
 from mimamori.store.ledger import Ledger
 from mimamori.store.readings import Series
 from mimamori.web import fhir_shapes as shapes
+from mimamori.web.fhir_answers import LONGEST, FhirAnswer, Wrong, bundle, paged, span
 from mimamori.web.fhir_shapes import CODES, STEP, Resource, household_of
-from mimamori.web.guard import Gate, Web, web_of
+from mimamori.web.guard import Caller, Gate, Web, web_of
 from mimamori.web.manage import moment, site_of
-from mimamori.web.records import Device
+from mimamori.web.records import Access, Device
 
 router = APIRouter(prefix="/fhir", tags=["fhir"])
 Count = Annotated[int, Query(alias="_count", ge=1, le=1000)]
 Offset = Annotated[int, Query(alias="_offset", ge=0)]
 Date = Annotated[list[str] | None, Query()]
-LONGEST = 400 * DAY
-_PREFIXES = ("ge", "gt", "le", "lt", "eq")
-
-
-class FhirAnswer(JSONResponse):
-    media_type = "application/fhir+json"
-
-
-class Wrong(Exception):  # noqa: N818 - an answer, not a fault
-    """A request that cannot be answered: told as an OperationOutcome."""
-
-    def __init__(self, status: int, code: str, text: str) -> None:
-        super().__init__(text)
-        self.status, self.code = status, code
-
-
-async def tell_wrong(_: Request, wrong: Exception) -> FhirAnswer:
-    """The handler of `Wrong`."""
-    status, code = (wrong.status, wrong.code) if isinstance(wrong, Wrong) else (500, "exception")
-    return FhirAnswer(shapes.outcome(code, str(wrong)), status)
+AUDITS = 10_000
+Reader = Annotated[Caller, Depends(Gate("watch", "fhir"))]  # who reads one by its id: the line is written then
 
 
 def _gate(what: str, whose: str = "*") -> Any:
     return Depends(Gate("watch", f"fhir {what}", whose, decode=household_of))
 
 
-def _bundle(request: Request, entries: Sequence[Resource], *, total: int, count: int, offset: int) -> FhirAnswer:
-    """One page. entries: of this page only."""
-    base = str(request.base_url).rstrip("/")
-
-    def link(relation: str, to: int) -> Resource:
-        asked = [(k, v) for k, v in request.query_params.multi_items() if k not in {"_offset", "_count"}]
-        return {"relation": relation, "url": f"{base}{request.url.path}?{urlencode([*asked, ('_count', count), ('_offset', to)])}"}  # fmt: skip  # noqa: E501
-
-    links = [link("self", offset)]
-    links += [link("next", offset + count)] if offset + count < total else []
-    links += [link("previous", max(offset - count, 0))] if offset else []
-    told = [
-        {"fullUrl": f"{base}/fhir/{e['resourceType']}/{e['id']}", "resource": e, "search": {"mode": "match"}}
-        for e in entries
-    ]  # fmt: skip
-    return FhirAnswer({
-        "resourceType": "Bundle", "type": "searchset", "total": total, "link": links,
-        **({"entry": told} if told else {}),
-    })  # fmt: skip
-
-
-def _paged(request: Request, found: Sequence[Resource], count: int, offset: int) -> FhirAnswer:
-    return _bundle(request, found[offset : offset + count], total=len(found), count=count, offset=offset)
-
-
-def _one(found: Sequence[Resource], wanted: str) -> FhirAnswer:
-    for resource in found:
-        if resource["id"] == wanted:
-            return FhirAnswer(resource)
+async def _one(request: Request, caller: Caller, what: str, found: Sequence[Resource], wanted: str) -> FhirAnswer:
+    """The resource of this id, and a line in the access log of whose it is. Raises Wrong."""
+    for told in found:
+        if told["id"] == wanted:
+            web, whose = web_of(request), (told.get("patient") or told.get("subject") or {}).get("reference", "")
+            whose = told["id"] if told["resourceType"] == "Patient" else whose
+            await web.records.log_access(Access(
+                who=caller.staff.id, whose=household_of(whose), what=f"fhir {what}", at=web.clock(), where=caller.where
+            ))  # fmt: skip
+            return FhirAnswer(told)
     raise Wrong(404, "not-found", f'there is no resource with the id "{wanted[:80]}"')
-
-
-def _span(dates: list[str] | None, now: int, default: int, zone: str) -> tuple[int, int]:
-    """[start, end) in ns of one or two `date` parameters; the last `default` ns for none. Raises Wrong."""
-    start, end = NEVER, now
-    for text in dates or []:
-        prefix, value = (text[:2], text[2:]) if text[:2] in _PREFIXES else ("eq", text)
-        try:
-            begins, ends = _reach(value, zone)
-        except ValueError as mistake:
-            raise Wrong(400, "invalid", f"date {text[:40]!r}: {mistake}; write ge2026-11-23T00:00:00+09:00") from None
-        if prefix in {"ge", "eq"}:
-            start = max(start, begins)
-        if prefix == "gt":
-            start = max(start, ends)
-        if prefix in {"le", "eq"}:
-            end = min(end, ends)
-        if prefix == "lt":
-            end = min(end, begins)
-    start = end - default if start == NEVER else start
-    if end - start > LONGEST:
-        raise Wrong(400, "too-costly", "at most 400 days at a time; narrow `date`")
-    return start, max(start, end)
-
-
-def _reach(value: str, zone: str) -> tuple[int, int]:
-    """The stretch that a date or a time names: the whole local day, or that one moment and the ns after it."""
-    if len(value) == 10:
-        day = datetime.fromisoformat(value).replace(tzinfo=ZoneInfo(zone))
-        return from_datetime(day), from_datetime(day + timedelta(days=1))
-    at = parse_instant(value)
-    return at, at + 1
 
 
 @router.get("/metadata", dependencies=[_gate("metadata", "")])
@@ -144,13 +72,13 @@ async def patients(
         p for p in await _patients(web_of(request))
         if _id in {"", p["id"]} and code in {"", p["identifier"][0]["value"]}
     ]  # fmt: skip
-    return _paged(request, found, count, offset)
+    return paged(request, found, count, offset)
 
 
-@router.get("/Patient/{patient}", dependencies=[_gate("patient", "patient")])
-async def one_patient(request: Request, patient: str) -> FhirAnswer:
+@router.get("/Patient/{patient}")
+async def one_patient(request: Request, patient: str, caller: Reader) -> FhirAnswer:
     """One of them."""
-    return _one(await _patients(web_of(request)), patient)
+    return await _one(request, caller, "patient", await _patients(web_of(request)), patient)
 
 
 async def _devices(request: Request, household: str = "") -> list[tuple[Device, Resource]]:
@@ -165,13 +93,28 @@ async def devices(
 ) -> FhirAnswer:
     """Sensors, of one home or of all."""
     found = [r for _, r in await _devices(request, household_of(patient)) if _id in {"", r["id"]}]
-    return _paged(request, found, count, offset)
+    return paged(request, found, count, offset)
 
 
-@router.get("/Device/{device}", dependencies=[_gate("devices")])
-async def one_device(request: Request, device: str) -> FhirAnswer:
+@router.get("/Device/{device}")
+async def one_device(request: Request, device: str, caller: Reader) -> FhirAnswer:
     """One of them."""
-    return _one([r for _, r in await _devices(request)], device)
+    return await _one(request, caller, "device", [r for _, r in await _devices(request)], device)
+
+
+@router.get("/Observation/{observation}")
+async def one_observation(request: Request, observation: str, caller: Reader) -> FhirAnswer:
+    """One five-minute mean; its id says of what, so that nothing needs to be searched."""
+    web, named = web_of(request), shapes.vital_named(observation)
+    found: list[Resource] = []
+    if named and (named[2] + 1) * STEP <= moment(web):
+        profiles = {p.name: p for p in site_of(request).profiles}
+        of, metric, step = named
+        for device, told in await _devices(request):
+            if told["id"] == of and metric in getattr(profiles.get(device.profile), "metrics", ()):
+                pairs = [(device.device, metric)]
+                found = await _vitals(web, device.household, pairs, step + 1, range(1))
+    return await _one(request, caller, "observation", found, observation)
 
 
 @router.get("/Observation", dependencies=[_gate("observations", "patient")])
@@ -192,11 +135,11 @@ async def observations(  # noqa: PLR0917 - what may be asked
         (d.device, m) for d, _ in await _devices(request, household) if d.active and d.profile in profiles
         for m in CODES if m in profiles[d.profile].metrics and (not wanted or CODES[m][0] in wanted)
     ]  # fmt: skip
-    start, end = _span(date, moment(web), DAY, web.desk.view.zone)
+    start, end = span(date, moment(web), DAY, web.desk.view.zone)
     first, last = -(-start // STEP), end // STEP  # whole steps alone
     total = max(last - first, 0) * len(pairs)
     entries = await _vitals(web, household, pairs, last, range(offset, min(offset + count, total)))
-    return _bundle(request, entries, total=total, count=count, offset=offset)
+    return bundle(request, entries, total=total, count=count, offset=offset)
 
 
 async def _vitals(
@@ -254,31 +197,55 @@ async def issues(
 ) -> FhirAnswer:
     """Alerts, newest first, of the last 30 days or of `identified`."""
     web = web_of(request)
-    start, end = _span(identified, moment(web) + 1, 30 * DAY, web.desk.view.zone)
+    start, end = span(identified, moment(web) + 1, 30 * DAY, web.desk.view.zone)
     found = [i for i in await _issues(request, household_of(patient), start, end) if _id in {"", i["id"]}]
-    return _paged(request, found, count, offset)
+    return paged(request, found, count, offset)
 
 
-@router.get("/DetectedIssue/{issue}", dependencies=[_gate("issues")])
-async def one_issue(request: Request, issue: str) -> FhirAnswer:
+@router.get("/DetectedIssue/{issue}")
+async def one_issue(request: Request, issue: str, caller: Reader) -> FhirAnswer:
     """One alert, of the last 400 days."""
     now = moment(web_of(request)) + 1
-    return _one(await _issues(request, "", now - LONGEST, now), issue)
+    return await _one(request, caller, "issue", await _issues(request, "", now - LONGEST, now), issue)
+
+
+async def _messages(request: Request, household: str, start: int, end: int) -> list[Resource]:
+    web = web_of(request)
+    known = {r.household for r in await web.records.residents()}
+    found = []
+    for state in await cast("Ledger", web.records).notices_between(start, end):
+        of = state.notice.alert.partition("/")[0]
+        if household in {"", of}:
+            found.append(shapes.message(state, of if of in known else "", zone=web.desk.view.zone))
+    return found
 
 
 @router.get("/Communication", dependencies=[_gate("messages", "patient")])
 async def messages(
-    request: Request, patient: str = "", sent: Date = None, count: Count = 100, offset: Offset = 0
+    request: Request, patient: str = "", sent: Date = None, _id: str = "", count: Count = 100, offset: Offset = 0
 ) -> FhirAnswer:
     """Messages to people and homes, newest first: those planned in the last 30 days, or in `sent`."""
     web = web_of(request)
-    start, end = _span(sent, moment(web) + 1, 30 * DAY, web.desk.view.zone)
-    ledger, household = cast("Ledger", web.records), household_of(patient)
-    states = await ledger.notices_between(start, end)
+    start, end = span(sent, moment(web) + 1, 30 * DAY, web.desk.view.zone)
+    found = [m for m in await _messages(request, household_of(patient), start, end) if _id in {"", m["id"]}]
+    return paged(request, found, count, offset)
+
+
+@router.get("/Communication/{message}")
+async def one_message(request: Request, message: str, caller: Reader) -> FhirAnswer:
+    """One message, of the last 400 days."""
+    now = moment(web_of(request)) + 1
+    return await _one(request, caller, "message", await _messages(request, "", now - LONGEST, now), message)
+
+
+@router.get("/AuditEvent", dependencies=[Depends(Gate("operate", "fhir access log", decode=household_of))])
+async def audits(
+    request: Request, patient: str = "", date: Date = None, count: Count = 100, offset: Offset = 0
+) -> FhirAnswer:
+    """Who saw or changed what, of whom, when and from where: the newest AUDITS lines, newest first."""
+    web, household = web_of(request), household_of(patient)
+    start, end = span(date, web.clock() + 1, 30 * DAY, web.desk.view.zone)
+    lines = await web.records.accesses(whose=household or None, limit=AUDITS)
     known = {r.household for r in await web.records.residents()}
-    found = []
-    for state in states:
-        of = state.notice.alert.partition("/")[0]
-        if household in {"", of}:
-            found.append(shapes.message(state, of if of in known else "", zone=web.desk.view.zone))
-    return _paged(request, found, count, offset)
+    found = [shapes.audit(a, zone=web.desk.view.zone, known=a.whose in known) for a in lines if start <= a.at < end]
+    return paged(request, found, count, offset)

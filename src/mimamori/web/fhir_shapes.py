@@ -16,7 +16,7 @@ from mimamori.model.alert import Alert, AlertEvent
 from mimamori.model.notice import HOME, NoticeState
 from mimamori.model.times import MINUTE, NEVER, iso
 from mimamori.sensors.profile import Profile
-from mimamori.web.records import Device, Resident
+from mimamori.web.records import Access, Device, Resident
 
 Resource = dict[str, Any]
 
@@ -41,6 +41,7 @@ _STATUS = {
 }  # fmt: skip
 _MEDIUM = {"voice": ("PHONE", "telephone"), "email": ("EMAILWRIT", "email")}
 _DONE = {"acknowledged": "taken by staff", "resolved": "closed", "escalated": "the next people were called"}
+_VITAL = re.compile(r"([0-9a-f]{40})\.(\d+-\d)\.(\d{1,9})")
 _ID = re.compile(r"[^A-Za-z0-9-]")
 
 
@@ -96,13 +97,25 @@ def device(of: Device, profile: Profile | None) -> Resource:
     }  # fmt: skip
 
 
+def vital_id(of: str, metric: str, start: int) -> str:
+    """The id of an Observation: its Device's, its LOINC code, and which step of time it is."""
+    return f"{of}.{CODES[metric][0]}.{start // STEP}"
+
+
+def vital_named(wanted: str) -> tuple[str, str, int] | None:
+    """(Device's id, metric, step of time) of an Observation's id; None for what is none."""
+    found = _VITAL.fullmatch(wanted)
+    metric = next((m for m, c in CODES.items() if found and c[0] == found[2]), None)
+    return (found[1], metric, int(found[3])) if found and metric else None
+
+
 def vital(  # noqa: PLR0917 - what it is of, one by one
     household: str, of: str, metric: str, start: int, value: float, absent: str, *, zone: str
 ) -> Resource:
     """The mean of one vital sign over STEP. value: NaN where `absent` says why there is none (a data-absent-reason)."""
     code, display, unit_code, unit = CODES[metric]
     told: Resource = {
-        "resourceType": "Observation", "id": key_id(f"{household}/{of}/{metric}/{start}"), "status": "final",
+        "resourceType": "Observation", "id": vital_id(device_id(household, of), metric, start), "status": "final",
         "category": [_concept(f"{_HL7}observation-category", "vital-signs", "Vital Signs")],
         "code": _concept(LOINC, code, display), "subject": _patient_ref(household),
         "effectivePeriod": {"start": iso(start, zone), "end": iso(start + STEP, zone)},
@@ -175,6 +188,21 @@ def message(state: NoticeState, household: str, *, zone: str) -> Resource:
     return told
 
 
+def audit(line: Access, *, zone: str, known: bool) -> Resource:
+    """One line of the access log. known: whose it is is a resident that may be asked for as a Patient."""
+    read = not line.what.startswith(("resident", "device", "staff", "absence", "contact ", "webhook", "rule", "shadow"))
+    told: Resource = {
+        "resourceType": "AuditEvent", "id": key_id(f"{line.who}/{line.whose}/{line.what}/{line.at}/{line.where}"),
+        "type": {"system": f"{_HL7}audit-event-type", "code": "rest", "display": "RESTful Operation"},
+        "action": "R" if read else "U", "recorded": iso(line.at, zone), "outcome": "0",
+        "agent": [{"who": _person(line.who), "requestor": True, **(
+            {"network": {"address": line.where, "type": "2"}} if line.where else {})}],
+        "source": {"observer": {"display": "Mimamori"}},
+        "entity": [{"name": line.what, **({"what": _patient_ref(line.whose)} if known else {})}],
+    }  # fmt: skip
+    return told
+
+
 def outcome(code: str, text: str) -> Resource:
     """An OperationOutcome: what was wrong with a request."""
     return {
@@ -187,7 +215,7 @@ def capability(version: str, date: str) -> Resource:
     searched = {
         "Patient": ("_id", "identifier"), "Device": ("_id", "patient"),
         "Observation": ("patient", "code", "date"), "DetectedIssue": ("_id", "patient", "identified"),
-        "Communication": ("patient", "sent"),
+        "Communication": ("_id", "patient", "sent"), "AuditEvent": ("patient", "date"),
     }  # fmt: skip
     kinds = {"_id": "token", "identifier": "token", "code": "token", "patient": "reference"}
     return {
@@ -201,7 +229,7 @@ def capability(version: str, date: str) -> Resource:
             "resource": [
                 {
                     "type": name,
-                    "interaction": [{"code": c} for c in (("read",) if "_id" in keys else ()) + ("search-type",)],
+                    "interaction": [{"code": c} for c in ("read", "search-type")[name == "AuditEvent" :]],
                     "searchParam": [{"name": k, "type": kinds.get(k, "date")} for k in keys],
                 }
                 for name, keys in searched.items()

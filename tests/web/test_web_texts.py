@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -20,9 +23,11 @@ from mimamori.rules import absent, away, band, climate, cooling, count, evidence
 from mimamori.store.records import Role, TrialStatus
 from mimamori.web.desk import Cause, Doing, TileState
 from mimamori.web.entries import AbsenceKind, Relation
+from mimamori.web.reasons import length, retold, short
 from mimamori.web.words import LANGS, ago, catalogue, clock, number, span
 
 WEB = files("mimamori.web")
+SOURCE = Path(__file__).parents[2] / "src/mimamori"
 TEMPLATES = sorted((p.name, p.read_text("utf-8")) for p in WEB.joinpath("templates").iterdir())
 CODE = [
     p.read_text("utf-8") for f in (WEB, WEB.joinpath("static")) for p in f.iterdir() if p.name.endswith((".py", ".js"))
@@ -40,6 +45,8 @@ NAMED_ELSEWHERE = {
     "unit",
     "text",
     "parameter",
+    "reason",
+    "twilio",
 }  # names come from elsewhere
 
 
@@ -111,3 +118,47 @@ def test_spans_and_times_in_words() -> None:
     assert clock("ja", at, "Asia/Tokyo", at + HOUR) == "06:40"
     assert clock("ja", at, "Asia/Tokyo", at + DAY) == "11/23(月) 06:40"
     assert [number(v) for v in (16.7, 0.0, 123.4, float("nan"), "05:10")] == ["16.7", "0", "123", "—", "05:10"]
+
+
+def noted(folder: str, skip: set[str]) -> Iterator[tuple[str, str]]:
+    """Every sentence that code of a folder notes as a reason or a detail, with 3m where something is filled in."""
+    for path in sorted((SOURCE / folder).glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))) if path.name not in skip else ():
+            named = isinstance(node, ast.keyword) and node.arg in {"reason", "detail"}
+            kept = isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "reason"
+            if isinstance(node, ast.keyword | ast.Assign) and (named or kept):
+                value = node.value
+                for part in (value.body, value.orelse) if isinstance(value, ast.IfExp) else (value,):
+                    yield from ((path.name, text) for text in sentence(part))
+
+
+def sentence(value: ast.expr) -> Iterator[str]:
+    if isinstance(value, ast.Constant) and value.value:
+        yield str(value.value)
+    elif isinstance(value, ast.JoinedStr) and isinstance(value.values[0], ast.Constant):
+        yield "".join(str(v.value) if isinstance(v, ast.Constant) else "3m" for v in value.values)
+
+
+def test_what_engine_policy_and_senders_note_is_told_in_japanese() -> None:
+    content = {"policy.py", "roster.py", "text.py", "hooks.py", "drill.py", "webhook.py", "callback.py"}
+    found = [*noted("alerts", content), *noted("notify", content)]
+    assert len(found) > 30
+    assert [(place, text) for place, text in found if retold("ja", text) == text] == []
+    assert (
+        retold("ja", "escalated: no acknowledgement after 1h30m") == "次の担当へ：1時間30分たっても対応する人がいない"
+    )
+    assert retold("en", "the rule fired") == "the rule fired"
+    assert retold("ja", "膝が痛むとのこと") == "膝が痛むとのこと"
+
+
+def test_every_count_of_the_loop_has_a_text() -> None:
+    code = "".join(p.read_text("utf-8") for p in (SOURCE / "service").glob("*.py"))
+    names = set(re.findall(r'counts\["(\w+)"\]', code))
+    assert len(names) > 8
+    assert {f"count.{name}" for name in names} - set(catalogue()) == set()
+
+
+@pytest.mark.parametrize(("file", "ja"), [("1d20h", "1日20時間"), ("90s", "90秒"), ("2h", "2時間"), ("40", "40")])
+def test_lengths_of_time_go_there_and_back(file: str, ja: str) -> None:
+    assert (length(file), short(ja)) == (ja, file)
+    assert short("１時間 ３０分") == "1h30m"

@@ -21,13 +21,14 @@ from mimamori.model.metrics import BASE
 from mimamori.model.notice import NoticeState
 from mimamori.model.times import MINUTE, NEVER
 from mimamori.web.desk import Desk, Tile, View, worst_first
+from mimamori.web.reasons import length, retold
 from mimamori.web.records import Records
 from mimamori.web.words import LANGS, Lang, ago, catalogue, clock, day_words, number, say, say_or, span
 
 TITLES = {m.name: {"ja": m.title_ja, "en": m.title_en} for m in BASE}
 FRESH = {"heart_rate": 2 * MINUTE, "respiration_rate": 2 * MINUTE, "spo2": 2 * MINUTE, "body_movement": 2 * MINUTE}
 FRESH_ELSE = 35 * MINUTE  # meters and climate sensors report every half hour
-_UNIT_KEYS = {"1/min": "1min", "Cel": "Cel", "%RH": "RH", "1": "one"}
+UNIT_KEYS = {"1/min": "1min", "Cel": "Cel", "%RH": "RH", "1": "one"}
 _DENSE = ((24, "few"), (80, "some"))
 
 
@@ -59,7 +60,7 @@ def figures(tile: Tile, lang: Lang, now: int) -> list[Figure]:
     for metric, value, unit, taken in tile.values:
         fresh = FRESH.get(metric, FRESH_ELSE)
         title = TITLES[metric][lang] if metric in TITLES else metric
-        unit_text = say_or(lang, "unit", _UNIT_KEYS.get(unit, unit))
+        unit_text = say_or(lang, "unit", UNIT_KEYS.get(unit, unit))
         stale = NEVER in {taken, now} or now - taken > fresh
         figure = Figure(title=title, text=number(value), unit=unit_text, taken=taken, fresh_for=fresh, stale=stale)
         made.append(figure)
@@ -149,6 +150,8 @@ class Drawing:
             "ms": lambda at: "" if at == NEVER else at // 1_000_000,
             "worst_first": worst_first,
             "link": lambda path: quote(path, safe="/"),
+            "retold": lambda text: retold(lang, text),
+            "length": lambda text: length(str(text)) if lang == "ja" else str(text),
             "js_words": _js_words(lang),
         }  # fmt: skip
         self._env = env

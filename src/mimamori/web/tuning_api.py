@@ -13,10 +13,12 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel
 
 from mimamori.alerts.hindsight import Hindsight
+from mimamori.model.metrics import BASE
 from mimamori.model.times import iso_or_none
-from mimamori.rules.spec import Rule
+from mimamori.rules.spec import Climate, Rule
 from mimamori.rules.tune import own_keys, plain, value_at
 from mimamori.web.changes import changed_site, settings_of
+from mimamori.web.drawing import UNIT_KEYS
 from mimamori.web.guard import Gate, web_of
 from mimamori.web.manage import Because, Manager, moment, plainly, site_of
 from mimamori.web.records import Limit, Trial, TrialStatus
@@ -45,7 +47,10 @@ Value = int | float | str
 
 
 class ParameterShape(BaseModel):
-    """A number of a rule: in its file, in force now, and how far it may go. own: may be set for one resident."""
+    """A number of a rule: in its file, in force now, how far it may go; a duration as 1h30m. own: for one resident too.
+
+    unit: a name of the catalogue's units, "" for a duration or a number without one.
+    """
 
     key: str
     file: Value
@@ -53,6 +58,7 @@ class ParameterShape(BaseModel):
     least: Value
     most: Value
     own: bool
+    unit: str
 
 
 class RuleShape(BaseModel):
@@ -107,6 +113,16 @@ class LimitShape(BaseModel):
     active: bool
 
 
+def unit_of(rule: Rule, key: str) -> str:
+    """The unit of a limit: that of the metric it is held against."""
+    if not key.startswith(("low.", "high.", "at_least")):
+        return ""
+    if isinstance(rule.condition, Climate):
+        return "Cel"
+    unit = {m.name: m.unit for m in BASE}.get(str(getattr(rule.condition, "metric", "")), "")
+    return UNIT_KEYS.get(unit, unit)
+
+
 def rule_shapes(request: Request, trials: Sequence[Trial]) -> list[RuleShape]:
     """Every rule that has bounds."""
     site, zone = site_of(request), site_of(request).zone.name
@@ -118,7 +134,7 @@ def rule_shapes(request: Request, trials: Sequence[Trial]) -> list[RuleShape]:
         parameters = [
             ParameterShape(
                 key=key, file=value_at(rule.condition, key), now=value_at(present[rule.name].condition, key),
-                least=plain(low), most=plain(high), own=key in own,
+                least=plain(low), most=plain(high), own=key in own, unit=unit_of(rule, key),
             )
             for key, (low, high) in rule.bounds.items()
         ]  # fmt: skip

@@ -19,6 +19,7 @@ from mimamori.web.changes import settings_of
 from mimamori.web.guard import Caller, Gate, web_of
 from mimamori.web.manage import Because, Manager, moment, site_of
 from mimamori.web.manage_pages import form_of, read_form, refused, shown
+from mimamori.web.reasons import short
 from mimamori.web.records import Trial
 from mimamori.web.tuning import (
     LimitEntry,
@@ -54,8 +55,8 @@ def _rule(request: Request, name: str, trials: Any) -> RuleShape:
 
 
 def _given(said: Mapping[str, str]) -> dict[str, float | str]:
-    """The values of a form, whose fields are named `set.` and the key."""
-    return {k.removeprefix("set."): v for k, v in said.items() if k.startswith("set.")}
+    """The values of a form, whose fields are named `set.` and the key; 1日20時間 is understood as 1d20h."""
+    return {k.removeprefix("set."): short(v) for k, v in said.items() if k.startswith("set.")}
 
 
 @router.get("/rules")
@@ -196,7 +197,10 @@ async def put(request: Request, household: str, caller: Manager) -> Response:
     rule, _, key = said.get("what", "").partition("|")
     try:
         day = datetime.fromisoformat(said.get("until", "")).replace(tzinfo=zone)
-        entry = read_form(LimitEntry, said, household=household, rule=rule, key=key, until=day.isoformat())
+        entry = read_form(
+            LimitEntry, said, household=household, rule=rule, key=key, until=day.isoformat(),
+            value=short(said.get("value", "")),
+        )  # fmt: skip
         await put_limit(request, caller, entry)
     except ValueError as wrong:
         return await _limits(request, caller, household, status=422, wrong=refused(request, wrong), said=said)

@@ -31,6 +31,7 @@ async function fetchAgain() {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const region of document.querySelectorAll("[data-every], [data-refresh]")) {
       const made = page.getElementById(region.id);
+      if (made && region.dataset.every && !made.dataset.every) return location.reload(); // it is done: show the whole
       if (made && !region.contains(document.activeElement)) region.innerHTML = made.innerHTML;
     }
     showAges();

@@ -26,7 +26,7 @@ from mimamori.model.readings import no_readings
 from mimamori.model.times import DAY, HOUR, iso, parse_instant
 from mimamori.replay import SILENT_TAIL, Episodes, by_time
 from mimamori.rules.engine import Engine, judged_first
-from mimamori.rules.spec import Band, Climate, Rule
+from mimamori.rules.spec import Band, Climate, Rule, watched
 from mimamori.rules.tune import Settings, with_settings
 from mimamori.site import Site, load_site
 from mimamori.store.browse import Shelf
@@ -110,7 +110,9 @@ def rehearse_some(site: Site, asked: Asked, folder: Path, households: Sequence[s
     changed = with_settings(rule, asked.settings).model_copy(update={"name": rule.name + CHANGED})
     rule = with_settings(rule, asked.before)
     metrics, learn = needs(rule)
-    rules = [r for r in site.rules if judged_first(r) and metrics is None and r.name != rule.name] + [rule, changed]
+    rules = [r for r in site.rules if judged_first(r) and metrics is None and r.name != rule.name]
+    rules += [seen for seen in watched(rule, site.rules) if seen not in rules]
+    rules += [rule, changed]
     homes = Homes()
     shelf = Shelf(folder, homes, site.metrics, households)
     engine = Engine(homes, rules, site.metrics, site.zone, gates=site.gates, capacity=max(len(homes), 1))

@@ -10,7 +10,7 @@ import importlib.resources
 import os
 import shutil
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from mimamori.model.times import Zone
 from mimamori.rules.backing import Gate
 from mimamori.rules.engine import facts_of
 from mimamori.rules.explain import explain_of
-from mimamori.rules.spec import Outage, Rule, read_rules
+from mimamori.rules.spec import Flapping, Outage, Rule, read_rules
 from mimamori.rules.tune import bound_errors
 from mimamori.sensors.profile import Profile, declared_metrics, read_profiles
 from mimamori.simulator.scene import Scene, read_simulator
@@ -110,7 +110,7 @@ def load_site(site: Path | None = None) -> Site:
     zone = alerts.roster.zone  # one place, one clock: the roster's zone is the site's
     return Site(
         folder=folder, found_by=found_by, digest=digest.hexdigest(), zone=zone, metrics=metrics, profiles=profiles,
-        rules=rules, rule_infos=tuple(_info(r, zone, metrics) for r in rules), alerts=alerts, scene=scene,
+        rules=rules, rule_infos=tuple(_info(r, zone, metrics, rules) for r in rules), alerts=alerts, scene=scene,
     )  # fmt: skip
 
 
@@ -134,12 +134,13 @@ def _read_folder(folder: Path, errors: list[ContentError], digest: Any) -> Mappi
     return tables
 
 
-def _info(rule: Rule, zone: Zone, metrics: Metrics) -> RuleInfo:
+def _info(rule: Rule, zone: Zone, metrics: Metrics, rules: Sequence[Rule]) -> RuleInfo:
     urgent = rule.category == "resident" and rule.priority == "high"
     return RuleInfo(
         name=rule.name, category=rule.category, title_ja=rule.title.ja, title_en=rule.title.en,
-        explain=explain_of(rule, zone, metrics), facts=facts_of(rule), clears="person" if urgent else "itself",
+        explain=explain_of(rule, zone, metrics, rules), facts=facts_of(rule), clears="person" if urgent else "itself",
         gathers=rule.condition.of if isinstance(rule.condition, Outage) else "",
+        steadies=rule.condition.of if isinstance(rule.condition, Flapping) else (),
     )  # fmt: skip
 
 

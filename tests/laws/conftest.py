@@ -17,7 +17,7 @@ from mimamori.model.readings import HISTORICAL, LATE, ReadingBatch, no_readings
 from mimamori.model.times import DAY, MINUTE, SECOND, parse_instant, zone_table
 from mimamori.rules.backing import Gate
 from mimamori.rules.engine import Engine
-from mimamori.rules.spec import Rule
+from mimamori.rules.spec import Rule, watched
 from mimamori.rules.tune import own_keys
 from mimamori.site import load_site
 
@@ -289,10 +289,13 @@ def invent() -> Callable[..., Stream]:
 
 @pytest.fixture(scope="session")
 def rule_sets() -> dict[str, tuple[Rule, ...]]:
-    """All shipped rules together, and those of each kind alone."""
+    """All shipped rules together, and those of each kind alone, with the rules that they look at."""
     rules = load_site().rules
-    kinds = sorted({r.condition.kind for r in rules})
-    return {"all": rules} | {k: tuple(r for r in rules if r.condition.kind == k) for k in kinds}
+    sets = {"all": rules}
+    for kind in sorted({r.condition.kind for r in rules}):
+        alone = [r for r in rules if r.condition.kind == kind]
+        sets[kind] = (*alone, *(w for w in rules if w not in alone and any(w in watched(r, rules) for r in alone)))
+    return sets
 
 
 @pytest.fixture(scope="session")

@@ -219,7 +219,7 @@ class Book:
     def _come_back(self, alert: Alert, seen: Seen, priority: Priority, events: list[AlertEvent]) -> None:
         """It had ended by itself: soon again is the same alert, later is another one."""
         ended = alert.returned_at if alert.returned_at != NEVER else alert.resolved_at
-        if seen.at - ended <= self.content.limits.same_again_within:
+        if seen.at - ended <= self.content.limits.same_again_within or self._flaps(alert):
             reason = f"again after {format_duration(seen.at - ended)}"
             self._take(follows(alert, "reopened", seen.at, reason=reason), events)
             self._change(self._memory.alerts[alert.id], seen, priority, events)
@@ -228,6 +228,14 @@ class Book:
             reason = "the condition came back: a new alert takes its place"
             self._take(follows(alert, "resolved", seen.at, reason=reason, outcome="ended"), events)
         self._open(seen, priority, events)
+
+    def _flaps(self, alert: Alert) -> bool:
+        """Whether it is told already that this technical one comes and goes; all others are new each time."""
+        if alert.category != "technical":
+            return False
+        tellers = [r.name for r in self.rules if alert.rule in r.steadies]
+        told = [a for name in tellers for a in self._memory.standing(alert.household, name)]
+        return any(a.device in {"", alert.device} for a in told)
 
     def _clear(self, alert: Alert, seen: Seen, events: list[AlertEvent]) -> None:
         self._take(follows(alert, "returned", seen.at, reason="the condition ended"), events)

@@ -99,11 +99,12 @@ class Memory:
         ends = [
             (cause.opened + inhibit.at_most, cause.rule)
             for inhibit in self.content.limits.inhibit if alert.rule in inhibit.hold
-            for cause in self._standing(alert.household, inhibit.while_) if cause.id != alert.id
+            for cause in self.standing(alert.household, inhibit.while_) if cause.id != alert.id
         ]  # fmt: skip
         return max(ends, default=(NEVER, ""))
 
-    def _standing(self, household: str, rule: str) -> list[Alert]:
+    def standing(self, household: str, rule: str) -> list[Alert]:
+        """The alerts of this rule in a household that are not over."""
         newest = (key for (name, _), key in self._newest.get(household, {}).items() if name == rule)
         found = (self.alerts[key] for key in newest if key in self.alerts)
         return [a for a in found if a.state != "resolved" and a.returned_at == NEVER]

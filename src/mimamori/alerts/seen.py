@@ -27,6 +27,7 @@ class RuleInfo:
 
     explain: (facts by name, since, at) -> the sentence for people (ja, en). facts: names of the columns used.
     clears: "itself" when the end of the condition may close the alert, "person" when only a person may.
+    steadies: rules of which, while this one stands in a household, a technical alert that comes back is the same alert.
     gathers: one alert for all households that it hits, in a district or at all, instead of one a household.
     """
 
@@ -38,6 +39,7 @@ class RuleInfo:
     facts: tuple[str, ...]
     clears: Literal["itself", "person"]
     gathers: Literal["", "district", "everybody"] = ""
+    steadies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from mimamori.rules.count import CountDetector
 from mimamori.rules.cut_off import CutOffDetector
 from mimamori.rules.drift import DriftDetector
 from mimamori.rules.evidence import EvidenceDetector
+from mimamori.rules.flapping import FlappingDetector
 from mimamori.rules.fold import cells_of
 from mimamori.rules.latest import CELL, Latest, Shared, cell_of, latest_columns
 from mimamori.rules.level import LEVEL_CELL
@@ -52,6 +53,7 @@ from mimamori.rules.spec import (
     CutOff,
     Drift,
     Evidence,
+    Flapping,
     Outage,
     Overdue,
     Rise,
@@ -74,11 +76,11 @@ FIRST = (OutageDetector, CutOffDetector, SilentDetector)
 AFTER = {
     OutageDetector: 0, CutOffDetector: 0, SilentDetector: 0, BandDetector: 1, AbsentDetector: 1, UsualDetector: 1,
     AwayDetector: 2, CountDetector: 2, ClimateDetector: 2, RiseDetector: 3, DriftDetector: 3, CoolingDetector: 3,
-    OverdueDetector: 1, UnexpectedDetector: 2, StayDetector: 4, EvidenceDetector: 5,
+    OverdueDetector: 1, UnexpectedDetector: 2, StayDetector: 4, EvidenceDetector: 5, FlappingDetector: 8,
 }  # fmt: skip
 """Seconds after a grid point at which each kind judges it, so that no tick has all the work. No reading is folded in
 meanwhile, since a cell is longer: what is judged is the same, and so is what `now` makes of it."""
-LAST = 8 * SECOND  # the minute's sums are emptied
+LAST = 8 * SECOND  # the minute's sums are emptied, after all rules
 ALL_JUDGED = 9 * SECOND  # after a grid point: all that it says has been said
 PENDING = ("home", "device", "metric", "value", "taken", "got", "flags")
 
@@ -471,13 +473,13 @@ Kind = (
     type[EvidenceDetector] | type[BandDetector] | type[AwayDetector] | type[AbsentDetector] | type[RiseDetector]
     | type[ClimateDetector] | type[CountDetector] | type[CutOffDetector] | type[DriftDetector] | type[SilentDetector]
     | type[OutageDetector] | type[UsualDetector] | type[StayDetector] | type[CoolingDetector] | type[OverdueDetector]
-    | type[UnexpectedDetector]
+    | type[UnexpectedDetector] | type[FlappingDetector]
 )  # fmt: skip
 _KINDS: Mapping[type, Kind] = {
     Evidence: EvidenceDetector, Band: BandDetector, Away: AwayDetector, Absent: AbsentDetector, Rise: RiseDetector,
     Climate: ClimateDetector, Count: CountDetector, CutOff: CutOffDetector, Drift: DriftDetector,
     Outage: OutageDetector, Silent: SilentDetector, Stay: StayDetector, Usual: UsualDetector,
-    Cooling: CoolingDetector, Overdue: OverdueDetector, Unexpected: UnexpectedDetector,
+    Cooling: CoolingDetector, Overdue: OverdueDetector, Unexpected: UnexpectedDetector, Flapping: FlappingDetector,
 }  # fmt: skip
 
 

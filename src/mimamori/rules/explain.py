@@ -5,7 +5,7 @@ May import model and rules. Holds no diagnosis: it says what was seen, what is u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from mimamori.rules.spec import (
     CutOff,
     Drift,
     Evidence,
+    Flapping,
     Outage,
     Overdue,
     Rise,
@@ -42,9 +43,9 @@ SIGN_WORDS = {
 }  # fmt: skip
 
 
-def explain_of(rule: Rule, zone: Zone, metrics: Metrics) -> Explain:
-    """The function (facts by name, since, at) -> (ja, en) of one rule; since and at in ns."""
-    plain = _explain(rule, zone, metrics)
+def explain_of(rule: Rule, zone: Zone, metrics: Metrics, rules: Sequence[Rule] = ()) -> Explain:
+    """The function (facts by name, since, at) -> (ja, en) of one rule; since and at in ns. rules: that it looks at."""
+    plain = _again(rule.condition, rules) if isinstance(rule.condition, Flapping) else _explain(rule, zone, metrics)
 
     def explain(facts: Mapping[str, float], since: int, at: int) -> tuple[str, str]:
         ja, en = plain(facts, since, at)
@@ -53,6 +54,12 @@ def explain_of(rule: Rule, zone: Zone, metrics: Metrics) -> Explain:
         return ja, en
 
     return explain
+
+
+def _again(condition: Flapping, rules: Sequence[Rule]) -> Explain:
+    titles = {r.name: (r.title.ja, r.title.en) for r in rules}
+    names = [titles.get(name, (name, name)) for name in condition.of]
+    return lambda facts, _since, _at: _flapping(facts, names[int(facts["which"])])
 
 
 def _explain(rule: Rule, zone: Zone, metrics: Metrics) -> Explain:
@@ -387,4 +394,13 @@ def _outage(facts: Mapping[str, float], since: tuple[str, str], *, everybody: bo
             f"{homes:.0f} of {known:.0f} households have fallen silent together since about {since[1]}: a power cut, or"
             " a line that they share. The broker works."
         ),
+    )
+
+
+def _flapping(facts: Mapping[str, float], title: tuple[str, str]) -> tuple[str, str]:
+    turns, looks, each = int(facts["turns"]), int(facts["looks"]), _span(facts["hours"] / facts["looks"])
+    all_ja, all_en = _span(facts["hours"])
+    return (
+        f"「{title[0]}」が出たり消えたりを繰り返しています（直近{all_ja}を{each[0]}ごとに見て、{looks}回のうち{turns}回で変化）。",
+        f'"{title[1]}" turns on and off over and over: in {turns} of the last {looks} looks of {each[1]} ({all_en}).',
     )

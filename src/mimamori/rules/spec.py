@@ -6,7 +6,7 @@ May import model only. One rule a file; the file's name is the rule's name.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -286,6 +286,27 @@ class Cooling(Content):
         return self
 
 
+class Flapping(Content):
+    """What other rules tell turns on and off over and over."""
+
+    kind: Literal["flapping"]
+    of: Annotated[tuple[str, ...], Field(min_length=1)]
+    each: Literal["device", "home"]
+    look: Duration = Field(default=30 * MINUTE, ge=MINUTE)
+    begins_at: float = Field(default=0.3, gt=0, le=1)
+    ends_below: float = Field(default=0.2, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Flapping:
+        if 24 * HOUR % self.look or self.look % MINUTE:
+            msg = 'a day must be whole looks, and a look whole minutes; write look = "30m"'
+            raise ValueError(msg)
+        if self.ends_below > self.begins_at:
+            msg = "ends_below must be at most begins_at; write 0.2 and 0.3"
+            raise ValueError(msg)
+        return self
+
+
 class Silent(Content):
     """A device that says nothing for longer than its own cadence explains."""
 
@@ -378,7 +399,8 @@ Condition = Annotated[
     | CutOff
     | Outage
     | Overdue
-    | Unexpected,
+    | Unexpected
+    | Flapping,
     Field(discriminator="kind"),
 ]
 
@@ -426,7 +448,30 @@ def read_rules(
         if rule is not None:
             errors += _cross_check(rule, file, metrics)
             rules.append(rule)
-    return tuple(rules), errors
+    return tuple(rules), errors + _check_watched(rules, tables)
+
+
+def watched(rule: Rule, rules: Sequence[Rule]) -> list[Rule]:
+    """The rules whose verdicts this one looks at: it says nothing without them."""
+    return [r for r in rules if isinstance(rule.condition, Flapping) and r.name in rule.condition.of]
+
+
+def _check_watched(rules: Sequence[Rule], names: Collection[str]) -> list[ContentError]:
+    """Whether what flapping rules look at is there, and is told of devices or of households as they say."""
+    errors, kinds = [], {r.name: isinstance(r.condition, Silent) for r in rules}
+    for rule in rules:
+        if not isinstance(condition := rule.condition, Flapping):
+            continue
+        file = f"rules/{rule.name}.toml"
+        for name in condition.of:
+            if name not in names:
+                known = ", ".join(sorted(kinds))
+                errors.append(ContentError(file, "condition.of", f'no rule is called "{name}"', f"known: {known}"))
+            elif name in kinds and kinds[name] != (condition.each == "device"):
+                reason = f'"{name}" is not told of each {condition.each}'
+                mend = 'devices are told of by kind = "silent" alone; all else is of the home'
+                errors.append(ContentError(file, "condition.of", reason, mend))
+    return errors
 
 
 def _cross_check(rule: Rule, file: str, metrics: Metrics) -> Sequence[ContentError]:

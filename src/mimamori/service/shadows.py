@@ -21,7 +21,7 @@ from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import MINUTE, NEVER, to_datetime
 from mimamori.rules.engine import Engine, facts_of, judged_first
 from mimamori.rules.explain import explain_of
-from mimamori.rules.spec import Rule
+from mimamori.rules.spec import Rule, watched
 from mimamori.rules.tune import Settings, digest_of, with_settings
 from mimamori.site import Site
 from mimamori.store.ledger import Ledger, LedgerError
@@ -85,8 +85,10 @@ class Shadows:
         if not running:
             return
         rules: list[Rule] = [r for r in site.rules if judged_first(r)]
+        shadows = [found for t in running if (found := _rule_of(t, site)) is not None]
+        rules += [seen for s in shadows for seen in watched(s, site.rules) if seen not in rules]
         self._of_rule = [*([None] * len(rules)), *running]
-        rules += [found for t in running if (found := _rule_of(t, site)) is not None]
+        rules += shadows
         self._engine = Engine(self.homes, rules, site.metrics, site.zone, gates=site.gates)
         self._engine.inherit(live, {f"{t.rule}~{t.id}": t.rule for t in running})
         kept = {f"{t.rule}~{t.id}" for t in running if f"{t.rule}~{t.id}.verdict" in before}
@@ -166,7 +168,9 @@ class Shadows:
         rule, at = self._engine.rules[int(findings.rule[i])], int(findings.at[i])
         facts = {n: float(v) for n, v in zip(facts_of(rule), findings.facts[i], strict=False) if v == v}  # noqa: PLR0124
         since = int(findings.since[i])
-        return explain_of(rule, self._site.zone, self._site.metrics)(facts, at if since == NEVER else since, at)
+        return explain_of(rule, self._site.zone, self._site.metrics, self._site.rules)(
+            facts, at if since == NEVER else since, at
+        )
 
     def _change(self, alert: ShadowAlert) -> None:
         self._remember(alert)

@@ -24,6 +24,7 @@ from mimamori.rules.spec import (
     Count,
     Drift,
     Evidence,
+    Flapping,
     Rise,
     Rule,
     Silent,
@@ -107,6 +108,8 @@ class Charts:
                 drawn = [heat, self._trace("temperature", DAY), self._trace("humidity", DAY)]
             case Climate():
                 drawn = [self._trace("temperature", DAY, self._limits(facts, "limit"))]
+            case Flapping():
+                drawn = [self._heard(alert.device)]
             case Silent():
                 drawn = [self._heard(alert.device), self._minutes(facts)]
             case _:

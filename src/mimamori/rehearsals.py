@@ -9,19 +9,23 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 
+from mimamori.model.times import DAY
 from mimamori.progress import progress
-from mimamori.rehearse import answer, ask, rehearse
+from mimamori.rehearse import Asked, Found, answer, ask, needs, rehearse
 from mimamori.rules.tune import read_setting
 from mimamori.settings import Settings, read_settings
 from mimamori.site import Site, load_site
+from mimamori.store.influxql import Server
 from mimamori.store.ledger import Ledger
+from mimamori.store.lend import lend
 from mimamori.stream.clock import stopwatch
 from mimamori.web.tuning import Job
 
@@ -107,11 +111,35 @@ async def _rehearse(site: Site, settings: Settings, rule: str, given: Mapping[st
                     click.echo(json.dumps({"done": done, "of": of}))
                 bar.update(100 * done // of - bar.n)
 
-            found = await asyncio.to_thread(rehearse, site, asked, settings.data / "readings", told=told)
+            found = await _found(site, settings, asked, told)
         result = await answer(ledger, asked, found)
     finally:
         await ledger.close()
     return result | {"seconds": round((stopwatch() - begun) / 1e9, 1)}
+
+
+async def _found(site: Site, settings: Settings, asked: Asked, told: Callable[[int, int], None]) -> Found:
+    """From the embedded store, or from what InfluxDB lends of the days in question; half of the way is the lending."""
+    readings = settings.data / "readings"
+    if not settings.influx_url:
+        return await asyncio.to_thread(rehearse, site, asked, readings, told=told)
+    server = Server(
+        url=settings.influx_url, bucket=settings.influx_bucket, token=settings.influx_token, org=settings.influx_org
+    )
+    learn = needs(next(r for r in site.rules if r.name == asked.rule))[1]
+    begin = asked.until - asked.days * DAY - learn
+    try:
+        with TemporaryDirectory(prefix="rehearsal-", dir=settings.data) as folder:
+            lent = Path(folder)
+            await lend(
+                server, readings, lent, (begin, asked.until), metrics=site.metrics,
+                told=lambda done, of: told(done, 2 * of),
+            )  # fmt: skip
+            return await asyncio.to_thread(
+                rehearse, site, asked, lent, told=lambda done, of: told(of + done, 2 * of)
+            )  # fmt: skip
+    finally:
+        await server.close()
 
 
 def _said(result: Mapping[str, Any]) -> str:
@@ -145,7 +173,7 @@ def rehearse_command(
 ) -> None:  # fmt: skip
     """What RULE would have told with other SETTINGS (such as low.high=45) on the stored readings.
 
-    Beside a running service or without one; the readings lie in the embedded store.
+    Beside a running service or without one, from the embedded store or from InfluxDB (MIMAMORI_INFLUX_URL).
     """
     lines = how["lines"]
     if lines:

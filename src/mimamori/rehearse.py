@@ -48,7 +48,8 @@ Line = dict[str, Any]
 class Asked:
     """What to rehearse: `settings` instead of `before`, both of them all that differs from the rule's file.
 
-    own: settings of single households, by household and rule. until: ns, up to which the store is read.
+    own: settings of single households, by household and rule. until: ns, up to which the store is read. districts: of
+    households, as a power cut takes them together.
     """
 
     rule: str
@@ -57,6 +58,7 @@ class Asked:
     until: int
     before: Mapping[str, float | str] = field(default_factory=dict)
     own: Mapping[str, Mapping[str, Settings]] = field(default_factory=dict)
+    districts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -115,6 +117,8 @@ def rehearse_some(site: Site, asked: Asked, folder: Path, households: Sequence[s
     rules += [rule, changed]
     homes = Homes()
     shelf = Shelf(folder, homes, site.metrics, households)
+    for household in shelf.households:
+        homes.place(household, asked.districts.get(household, ""))
     engine = Engine(homes, rules, site.metrics, site.zone, gates=site.gates, capacity=max(len(homes), 1))
     own = {homes.find(h): {r: s.get(rule.name, {}) for r in (rule.name, changed.name)} for h, s in asked.own.items()}
     engine.set_own({row: s for row, s in own.items() if row >= 0})
@@ -168,7 +172,9 @@ def rehearse(
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     with ProcessPoolExecutor(n, mp_context=context, initializer=_begin, initargs=(queue, site.folder)) as pool:
-        parts = [pool.submit(_work, asked, folder, households[i::blocks]) for i in range(blocks)]
+        whole = asked.districts if needs(rule)[0] is None else {}  # others ask nobody whether the power is cut
+        shares = [share for share in shared_out(households, whole, blocks) if share]
+        parts = [pool.submit(_work, asked, folder, share) for share in shares]
         done_days = 0
         while not all(part.done() for part in parts):
             try:
@@ -176,12 +182,28 @@ def rehearse(
             except Empty:
                 continue
             done_days += 1
-            told(done_days, blocks * days)
+            told(done_days, len(shares) * days)
         return _together([part.result() for part in parts])
 
 
 _queue: Any = None
 _site: Site | None = None
+
+
+def shared_out(households: Sequence[str], districts: Mapping[str, str], blocks: int) -> list[list[str]]:
+    """The households in so many parts, a district in one of them: half of its homes would tell of no power cut.
+
+    Those without a district are taken in turn.
+    """
+    groups: dict[str, list[str]] = {}
+    for household in households:
+        groups.setdefault(districts.get(household, ""), []).append(household)
+    loose, parts = groups.pop("", []), [list[str]() for _ in range(blocks)]
+    for group in sorted(groups.values(), key=len, reverse=True):
+        min(parts, key=len).extend(group)
+    for household in loose:
+        min(parts, key=len).append(household)
+    return parts
 
 
 def _begin(queue: Any, folder: Path) -> None:
@@ -216,7 +238,10 @@ async def ask(ledger: Ledger, site: Site, rule: str, settings: Settings, days: i
     held: Mapping[str, float | str] = next(
         (settings_of(t) for t in trials if t.rule == rule and t.status == "in-force"), {}
     )
-    return Asked(rule=rule, settings=settings, before=held, days=days, until=mark.at, own=own)
+    districts = {r.household: r.area for r in await ledger.residents() if r.area}
+    return Asked(
+        rule=rule, settings=settings, before=held, days=days, until=mark.at, own=own, districts=districts
+    )  # fmt: skip
 
 
 async def answer(ledger: Ledger, asked: Asked, found: Found) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from mimamori.alerts.book import Book
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import DAY, HOUR, NEVER, iso
-from mimamori.rehearse import CHANGED, Asked, rehearse, rehearse_some
+from mimamori.rehearse import CHANGED, Asked, ask, rehearse, rehearse_some, shared_out
 from mimamori.replay import Episodes, by_time
 from mimamori.rules.engine import Engine
 from mimamori.rules.tune import digest_of, with_settings
@@ -26,7 +26,7 @@ from mimamori.simulator.households import households
 from mimamori.site import Site
 from mimamori.store.embedded import EmbeddedReadings
 from mimamori.store.ledger import Ledger
-from mimamori.store.records import Access, Trial
+from mimamori.store.records import Access, EngineMark, Resident, Trial
 
 DAYS = 2
 UNTIL = 1_795_000_000_000_000_000 // DAY * DAY + 7 * HOUR
@@ -180,3 +180,45 @@ async def test_a_shadow_that_raises_stops_alone(stored: Stored, site: Site, tmp_
     shadows.step(replace(batch, home=batch.home + 1000), int(batch.got[-1]))
     assert shadows.broken == "IndexError"
     shadows.step(batch, int(batch.got[-1]))
+
+
+def test_a_district_stays_in_one_part_and_parts_are_even() -> None:
+    districts = {f"h{i}": "north" if i < 30 else "south" if i < 50 else "" for i in range(80)}
+    parts = shared_out(list(districts), districts, 2)
+    assert sorted(h for part in parts for h in part) == sorted(districts)
+    assert [len(part) for part in parts] == [40, 40]
+    for name in ("north", "south"):
+        assert sum(any(districts[h] == name for h in part) for part in parts) == 1
+    assert [len(p) for p in shared_out(list(districts), {}, 3)] == [27, 27, 26]
+
+
+async def test_the_question_knows_the_districts(tmp_path: Path, site: Site) -> None:
+    ledger = await Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    await ledger.put_resident(Resident(household="H001", code="C-001", area="北"))
+    await ledger.commit(events=[], notices=[], now=UNTIL, mark=EngineMark(at=UNTIL, blob=b"", digest="", version=1))
+    assert (await ask(ledger, site, "inactivity", {}, 30)).districts == {"H001": "北"}
+    await ledger.close()
+
+
+def test_a_power_cut_in_a_district_is_known_to_the_rehearsal(tmp_path: Path, site: Site) -> None:
+    """Eight homes of a district send a heartbeat a minute until six fall silent together; two of another go on."""
+    homes, folder = Homes(), tmp_path / "cut"
+    names = [f"n{i}" for i in range(8)] + ["s1", "s2"]
+    rows = [homes.add_device(name, "gateway", "") for name in names]
+    taken = np.arange(UNTIL - 6 * HOUR, UNTIL, 60 * 10**9)
+    parts = []
+    for place, row in enumerate(rows):
+        mine = taken[taken < UNTIL - 3 * HOUR] if place < 6 else taken
+        n = len(mine)
+        parts.append(ReadingBatch(
+            home=np.full(n, homes.device_home[row], np.int32), device=np.full(n, row, np.int32),
+            metric=np.full(n, site.metrics.find("heartbeat"), np.int16), value=np.ones(n), taken=mine,
+            got=mine + 10**9, flags=np.zeros(n, np.uint8),
+        ))  # fmt: skip
+    asyncio.run(_store(folder, homes, site, [_sorted(parts)]))
+    asked = Asked(
+        rule="power-outage", settings={}, days=1, until=UNTIL,
+        districts={name: "north" if name.startswith("n") else "south" for name in names},
+    )  # fmt: skip
+    found = rehearse_some(site, asked, folder, None, lambda: None)
+    assert [line["device"] for line in found.before] == ["north"]

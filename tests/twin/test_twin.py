@@ -53,7 +53,8 @@ def test_on_simulated_households(tmp_path: Path, site: Site) -> None:
     batch = concat(RecordedFile(path, homes, site.metrics).batches())
     seen = same(site, homes, batch)
     assert int(batch.got.max() - batch.got.min()) > 4 * DAY
-    for name in ("bed-exit", "night-wandering", "heart-rate", "heart-rate-unusual", "no-breathing", "cold"):
+    rest = ("stayed-in-bed", "heater-failed")
+    for name in ("bed-exit", "night-wandering", "heart-rate", "heart-rate-unusual", "no-breathing", "cold", *rest):
         assert {(name, Verdict.CLEAR)} <= seen
     assert {("bed-exit", Verdict.PENDING), ("heart-rate-unusual", Verdict.UNKNOWN)} <= seen
 

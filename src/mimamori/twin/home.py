@@ -13,10 +13,12 @@ from mimamori.model.findings import Verdict
 from mimamori.model.metrics import Metrics
 from mimamori.model.times import NEVER, Zone
 from mimamori.rules import away
-from mimamori.rules.fold import PERIOD_FADES
+from mimamori.rules.fold import LONE_APART, LONE_WINDOW, PASSAGE, PERIOD_FADES, SETTLES
 from mimamori.rules.latest import STIR_FROM
-from mimamori.rules.spec import Absent, Away, Band, Climate, Count, Drift, Rise, Rule, Usual
+from mimamori.rules.spec import Absent, Away, Band, Climate, Cooling, Count, Drift, Rise, Rule, Stay, Usual
 from mimamori.twin.bed import AwayTwin, CountTwin, RiseTwin
+from mimamori.twin.heating import CoolingTwin
+from mimamori.twin.lain import StayTwin
 from mimamori.twin.slow import ClimateTwin, DriftTwin
 from mimamori.twin.vitals import AbsentTwin, BandTwin, UsualTwin
 
@@ -51,6 +53,9 @@ class HomeTwin:
         self.taken: dict[str, int] = {}
         self.minute: dict[str, list[float]] = {}  # told since the minute began
         self.sign = self.door = self.moved = self.stirred = NEVER
+        self.out = self.arrived = False  # by the door; the last passage of it ended an outing
+        self.lone = NEVER  # a single sign inside while out
+        self.inside: dict[int, int] = {}  # device, and when it gave that sign
         self.beds: set[int] = set()  # devices
         self.heard: dict[int, int] = {}
         self.period: dict[int, int] = {}
@@ -63,14 +68,37 @@ class HomeTwin:
 
     def hear(self, cell: Sequence[Reading], end: int) -> None:
         """All of the ten seconds that end at `end`, by metric and time; a state is compared with the one before."""
-        before = dict(self.value)
+        before, signs = dict(self.value), []
         for metric, value, taken, device in cell:
             self._listen(device, metric, value, end)
             if self._alive(metric, value, taken, before.get(metric)):
                 self.sign = max(self.sign, taken)
+                signs.append((metric, taken, device))
             self.value[metric] = value
             self.taken[metric] = max(self.taken.get(metric, NEVER), taken)
             self.minute.setdefault(metric, []).append(value)
+
+        self._follow(signs)
+
+    def _follow(self, signs: Sequence[tuple[str, int, int]]) -> None:
+        """Who went out by the door, and who came back: (metric, taken, device) of the sure signs of life of a cell."""
+        doors = [taken for metric, taken, _ in signs if metric == "door_open"]
+        if doors:
+            if self.door == NEVER or doors[-1] - self.door >= PASSAGE:
+                self.arrived = self.out and not self.arrived
+            self.door, self.out, self.lone = max(self.door, doors[-1]), True, NEVER
+        inside = [(t, d) for metric, t, d in signs if metric != "door_open" and t > self.door + SETTLES]
+        if not self.out or not inside:
+            return
+        newest, last = max(t for t, _ in inside), max(d for _, d in inside)
+        known = self.lone != NEVER and newest - self.lone <= LONE_WINDOW
+        back = self.arrived or len({d for _, d in inside}) > 1
+        if known:
+            back = back or self.inside.get(last, NEVER) != self.lone or newest - self.lone >= LONE_APART
+        if back:
+            self.out = False
+        elif not known:
+            self.lone = self.inside[last] = newest
 
     def _listen(self, device: int, metric: str, value: float, end: int) -> None:
         """When a device of the bed was heard, and its longest recent pause."""
@@ -104,7 +132,6 @@ class HomeTwin:
                 self.moved = max(self.moved, taken)
             return value >= MOVEMENT_FROM
         if metric == "door_open":
-            self.door = max(self.door, taken)
             return True
         if metric == "motion":
             self.sees = True
@@ -133,6 +160,6 @@ class HomeTwin:
 
 TWINS: Mapping[type, type[RuleTwin]] = {
     Band: BandTwin, Usual: UsualTwin, Absent: AbsentTwin, Away: AwayTwin, Rise: RiseTwin, Count: CountTwin,
-    Drift: DriftTwin, Climate: ClimateTwin,
+    Drift: DriftTwin, Climate: ClimateTwin, Stay: StayTwin, Cooling: CoolingTwin,
 }  # fmt: skip
 """Kinds that have a twin here. Not evidence and silence, which have theirs, in parts, in the tests."""

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -27,6 +28,10 @@ ARGS = [
 LOWEST = "Math.max(...[...document.querySelectorAll('.tile')].map((t) => t.getBoundingClientRect().bottom))"
 WEIGHT = """['resource', 'navigation'].flatMap((kind) => performance.getEntriesByType(kind))
     .reduce((sum, entry) => sum + entry.transferSize, 0)"""
+NOTES_BANNER = """(() => { const lost = document.getElementById('lost'); new MutationObserver(() => {
+    if (!lost.hidden) window.shown ??= performance.now(); }).observe(lost, { attributes: true }); })()"""
+NOTES_PULSES = """window.pulses = []; const start = OscillatorNode.prototype.start;
+    OscillatorNode.prototype.start = function (at) { window.pulses.push(at); start.call(this, at); };"""
 SMALL = """[...document.querySelectorAll('button, nav a')]
     .filter((each) => each.offsetParent && each.getBoundingClientRect().height < 43.5).map((each) => each.outerHTML)"""
 
@@ -114,6 +119,44 @@ async def test_sound_follows_the_alert_and_a_blocked_sound_is_a_fault(
     await expect(page.locator("#sound")).to_contain_text("消音 1:5")
 
 
+@pytest.mark.parametrize(
+    ("priority", "gaps"),
+    [("high", [0.25, 0.25, 0.45, 0.25, 1.0, 0.25, 0.25, 0.45, 0.25]), ("medium", [0.45, 0.45]), ("low", [])],
+)
+async def test_each_priority_has_its_pattern_of_pulses(
+    browser: Browser, ward: Any, opened_event: Any, priority: str, gaps: list[float]
+) -> None:
+    await ward.tell(opened_event("H001", priority))
+    page = await console(browser, ward)
+    await page.add_init_script(NOTES_PULSES)
+    await page.reload()
+    await page.click("#blocked")
+    await expect(page.locator("html")).to_have_attribute("data-sounded", priority)
+    pulses = await page.evaluate("window.pulses")  # the first burst: the next one comes after 9 s at least
+    assert [b - a for a, b in pairwise(pulses)] == pytest.approx(gaps, abs=1e-3)
+
+
+async def test_an_alert_is_shelved_by_keyboard_and_by_thumb(browser: Browser, ward: Any, opened_event: Any) -> None:
+    await ward.tell(opened_event("H001"))
+    page = await console(browser, ward, path="/alerts")
+    await page.keyboard.press("j")
+    await page.keyboard.press("s")
+    await page.click("#ask-shelve label:has([value='60'])")
+    await page.click("#ask-shelve button.main")
+    await expect(page.locator("#toast")).to_be_visible()
+    await page.set_viewport_size({"width": 360, "height": 740})
+    await page.click(f"{CARD} [data-act=shelve]")
+    await page.click("#ask-shelve label:has([value='30'])")
+    await page.click("#ask-shelve button.main")
+    await expect(page.locator("#ask-shelve")).to_be_hidden()
+    async with asyncio.timeout(5):
+        while len(ward.seen) < 2:  # noqa: ASYNC110 - the loop's hand has no event to wait for
+            await asyncio.sleep(0.01)
+    assert [c.action for c in ward.seen] == ["shelve", "shelve"]
+    minutes = [(c.until - ward.clock) / MINUTE for c in ward.seen]
+    assert minutes == pytest.approx([60, 30], abs=1)
+
+
 async def test_an_alert_that_worsens_sounds_at_once_though_muted(
     browser: Browser, ward: Any, opened_event: Any
 ) -> None:
@@ -174,8 +217,11 @@ async def test_a_lost_line_shows_and_catches_up_without_reload(browser: Browser,
     page = await console(browser, replace(ward, url=url))
     await page.evaluate("window.stayed = true")
     await expect(page.locator(".tile")).to_have_count(12)
+    await page.evaluate(NOTES_BANNER)
     line.cut()
-    await expect(page.locator("#lost")).to_be_visible(timeout=6500)
+    cut = await page.evaluate("performance.now()")
+    await expect(page.locator("#lost")).to_be_visible(timeout=9000)
+    assert await page.evaluate("window.shown") - cut <= 5000
     await ward.tell(opened_event("H001"))
     line.mend()
     await expect(page.locator("#lost")).to_be_hidden(timeout=12000)

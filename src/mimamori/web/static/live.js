@@ -1,8 +1,9 @@
-// The event stream: puts changed tiles and cards in place, and says so when it is lost for 5 seconds.
+// The event stream: puts changed tiles and cards in place, and says so within 5 seconds when it is lost.
 import { setNow, showAges } from "./ages.js";
 import { say } from "./words.js";
 
-const LOST_MS = 5000;
+const LOST_MS = 4700;
+const LOOK_MS = 250;
 const { live, lang, mark } = document.body.dataset;
 let since = mark;
 let source = null;
@@ -16,7 +17,7 @@ export function onChange(listener) {
 
 export function follow() {
   open();
-  setInterval(watch, 1000);
+  setInterval(watch, LOOK_MS);
 }
 
 function open() {

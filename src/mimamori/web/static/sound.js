@@ -57,7 +57,8 @@ function step() {
   if (!priority || performance.now() < Math.max(next, mutedUntil) || context?.state !== "running") return;
   const pattern = PATTERNS[priority];
   next = performance.now() + pattern.again * 1000;
-  for (const start of pattern.starts) pulse(context.currentTime + 0.05 + start, pattern);
+  const begin = context.currentTime + 0.05; // once: the clock of the sound runs on while pulses are made
+  for (const start of pattern.starts) pulse(begin + start, pattern);
   document.documentElement.dataset.sounded = priority;
 }
 

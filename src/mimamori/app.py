@@ -6,7 +6,6 @@ May import everything below. Not split further, since each step needs what the s
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import logging
 import secrets
@@ -18,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import uvicorn
 from numpy.typing import NDArray
 
@@ -40,7 +38,7 @@ from mimamori.service.loop import Loop
 from mimamori.service.retention import Kept, look_after
 from mimamori.service.shadows import Shadows
 from mimamori.service.sheets import keep_sheets
-from mimamori.service.snapshot import ROWS, take_rows
+from mimamori.service.snapshot import ROWS, take_rows, unpack
 from mimamori.service.stall import Stall
 from mimamori.settings import Settings
 from mimamori.site import Site
@@ -245,8 +243,7 @@ def _unpack(mark: EngineMark | None, site: Site) -> dict[str, NDArray[Any]]:
     if mark.digest != site.digest or mark.version not in READABLE:
         log.warning("the rules have changed since the last snapshot: habits are learned anew")
         return {}
-    with np.load(io.BytesIO(mark.blob)) as saved:
-        arrays = dict(saved)
+    arrays = unpack(mark.blob)
     if not set(ROWS) <= arrays.keys():
         log.warning("snapshot not used: it does not say whose rows it holds")
         return {}

@@ -24,7 +24,9 @@ SHOWN = ("heart_rate", "respiration_rate", "power", "temperature")
 FRESH = 10 * MINUTE
 AT_ONCE = 2000
 """Tiles made anew in one view, some milliseconds: with more changed values than that, a tile's values may be some views
-old (they carry their time). Changes of state and alerts never wait."""
+old (they carry their time). Alerts never wait, nor do changes of state but for those of whole towns at once:"""
+STATES_AT_ONCE = 10_000
+"""of more than so many the rest comes with the next views, since the messages of all wait meanwhile."""
 DOING: tuple[Doing, ...] = ("unknown", "up", "in-bed", "out")
 
 
@@ -48,8 +50,10 @@ class Wall:
         worst, state = _worst(alerts), _Columns(engine, metrics, now, shares)
         urgent = self._differing(homes, worst, residents, len(state.codes))
         self._grow(len(state.codes), state.values.shape[0])
-        changed = (self._codes != state.codes) | urgent
-        rows = np.flatnonzero(changed)
+        changed = (self._codes != state.codes) & ~urgent
+        rows = np.flatnonzero(urgent)
+        rows = np.concatenate((rows, np.flatnonzero(changed)[: max(0, STATES_AT_ONCE - len(rows))]))
+        changed |= urgent
         moved = np.flatnonzero((self._values != state.values).any(axis=0) & ~changed)
         moved = np.roll(moved, -int(np.searchsorted(moved, self._next)))[: max(0, AT_ONCE - len(rows))]
         self._next = int(moved[-1]) + 1 if len(moved) else 0

@@ -6,7 +6,7 @@ over households; gaps are kept as columns, so a household that is watched costs 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 import numpy as np
@@ -44,7 +44,7 @@ class Coverage:
         self.begin: NDArray[np.int64]
         self.end: NDArray[np.int64]
         self._told: tuple[int, NDArray[np.float64]] = (NEVER, np.empty(0))
-        self._gaps: dict[str, tuple[Gap, ...]] | None = None
+        self._gaps: _Gaps | None = None
         self._looked = NEVER
 
     def look(self, engine: Engine, homes: Homes, now: int, *, connected: bool, reached: bool) -> None:
@@ -134,16 +134,19 @@ class Coverage:
             self._gaps = None
 
     def gaps(self, homes: Homes) -> Mapping[str, tuple[Gap, ...]]:
-        """The gaps of the last 24 h by household, newest first; only of those that have any. Made anew on a change."""
+        """The gaps of the last 24 h by household, newest first; only of those that have any. Made anew on a change.
+
+        As columns, of which a household's are made when they are asked for: in a mass outage everybody has one.
+        """
         if self._gaps is None:
-            found: dict[str, list[Gap]] = {}
             open_ = np.flatnonzero(self.cause > 0)
-            rows = [*zip(self.home.tolist(), self.why.tolist(), self.begin.tolist(), self.end.tolist(), strict=True),
-                    *((r, int(self.cause[r]), int(self.since[r]), NEVER) for r in open_.tolist())]  # fmt: skip
-            for row, why, begin, end in sorted(rows, key=lambda gap: -gap[2]):
-                gap = Gap(cause=CAUSES[why - 1], begins=begin, ends=end)
-                found.setdefault(homes.ids[row], []).append(gap)
-            self._gaps = {household: tuple(mine) for household, mine in found.items()}
+            self._gaps = _Gaps(
+                homes,
+                np.concatenate((self.home, open_)),
+                np.concatenate((self.why, self.cause[open_])),
+                np.concatenate((self.begin, self.since[open_])),
+                np.concatenate((self.end, np.full(len(open_), NEVER))),
+            )
         return self._gaps
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
@@ -155,3 +158,33 @@ class Coverage:
         if f"watch.{next(iter(_COLUMNS))}" in saved:
             for name, dtype in _COLUMNS.items():
                 setattr(self, name, saved[f"watch.{name}"].astype(dtype))
+
+
+class _Gaps(Mapping[str, tuple[Gap, ...]]):
+    """(g,) gaps in any order, of which none changes any more; a household's are found by a search."""
+
+    def __init__(  # noqa: PLR0917 - the columns of a gap
+        self, homes: Homes, home: NDArray[Any], why: NDArray[Any], begin: NDArray[Any], end: NDArray[Any]
+    ) -> None:
+        order = np.lexsort((-begin, home))
+        self._homes, self._home = homes, home[order]
+        self._why, self._begin, self._end = why[order], begin[order], end[order]
+
+    def __getitem__(self, household: str) -> tuple[Gap, ...]:
+        row = self._homes.find(household)
+        first, last = np.searchsorted(self._home, (row, row + 1)).tolist()
+        if row < 0 or first == last:
+            raise KeyError(household)
+        return tuple(
+            Gap(cause=CAUSES[why - 1], begins=begin, ends=end)
+            for why, begin, end in zip(
+                self._why[first:last].tolist(), self._begin[first:last].tolist(), self._end[first:last].tolist(),
+                strict=True,
+            )
+        )  # fmt: skip
+
+    def __iter__(self) -> Iterator[str]:
+        return (self._homes.ids[row] for row in np.unique(self._home).tolist())
+
+    def __len__(self) -> int:
+        return len(np.unique(self._home))

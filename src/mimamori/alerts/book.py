@@ -87,7 +87,7 @@ class Book:
     def apply(self, findings: FindingBatch, homes: Homes, now: int) -> list[AlertEvent]:
         """Events caused by findings, then by what fell due at or before `now`, in that order."""
         events: list[AlertEvent] = []
-        self._take_in(findings, homes, range(len(findings)), events)
+        self._take_in(findings, homes, self._telling(findings, homes), events)
         while due := self._memory.pop_due(now):
             self._fire(*due, events, now)
         return events
@@ -129,6 +129,21 @@ class Book:
         return events
 
     # ------------------------------------------------------------------ findings
+
+    def _telling(self, findings: FindingBatch, homes: Homes) -> list[int]:
+        """Rows that can cause an event: where nothing fires and no alert is known, nothing ends.
+
+        When the rules have learned enough of a whole town, a minute has hundreds of thousands of the others.
+        """
+        if not len(findings):
+            return []
+        fires = findings.verdict == Verdict.FIRING
+        known = np.zeros(max(len(homes), int(findings.home.max()) + 1), bool)
+        known[[row for row in map(homes.find, self._memory.households()) if row >= 0]] = True
+        known[findings.home[fires]] = True
+        gathers = np.array([bool(rule.gathers) for rule in self.rules], bool)
+        rows: list[int] = np.flatnonzero(fires | known[findings.home] | gathers[findings.rule]).tolist()
+        return rows
 
     def _take_in(self, findings: FindingBatch, homes: Homes, rows: Iterable[int], events: list[AlertEvent]) -> None:
         """Findings one by one; those of a rule that gathers by the place that they share."""

@@ -31,6 +31,10 @@ class Memory:
         """The alert that was opened last; None if there is none in memory."""
         return self.alerts.get(self._newest.get(household, {}).get((rule, device), ""))
 
+    def households(self) -> Iterable[str]:
+        """Those of which there is an alert in memory, the ward among them."""
+        return self._of_home.keys()
+
     def policy(self, alert: Alert) -> Policy:
         """The policy that holds for an alert."""
         return self.content.policies[alert.priority, alert.category]

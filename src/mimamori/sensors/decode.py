@@ -162,6 +162,8 @@ class Decoder:
         known, parse = self._readings, self._parse
         for index, message in enumerate(messages):
             row = known.get(message.topic)
+            if row is None:
+                row = self._first_time(message.topic)
             if row is not None and not message.retained and len(message.payload) <= MAX_PAYLOAD:
                 try:
                     told = parse(message.payload)
@@ -206,6 +208,16 @@ class Decoder:
         """Look every topic up again: devices were retired or have come back."""
         self._routes.clear()
         self._readings.clear()
+
+    def _first_time(self, topic: str) -> int | None:
+        """Device row of a topic of readings that is heard for the first time; None for all others."""
+        if topic in self._routes:
+            return None
+        try:
+            route = self._learn(topic)
+        except Mistake:
+            return None  # the patient path tells it
+        return route.device if route.kind == "readings" else None
 
     def _learn(self, topic: str) -> Route:
         route = find_route(topic, self._homes, self._profiles)

@@ -25,7 +25,7 @@ FRESH = 10 * MINUTE
 AT_ONCE = 2000
 """Tiles made anew in one view, some milliseconds: with more changed values than that, a tile's values may be some views
 old (they carry their time). Alerts never wait, nor do changes of state but for those of whole towns at once:"""
-STATES_AT_ONCE = 10_000
+STATES_AT_ONCE = 5000
 """of more than so many the rest comes with the next views, since the messages of all wait meanwhile."""
 DOING: tuple[Doing, ...] = ("unknown", "up", "in-bed", "out")
 

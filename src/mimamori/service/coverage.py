@@ -163,7 +163,7 @@ class Coverage:
 class _Gaps(Mapping[str, tuple[Gap, ...]]):
     """(g,) gaps in any order, of which none changes any more; a household's are found by a search."""
 
-    def __init__(  # noqa: PLR0917 - the columns of a gap
+    def __init__(
         self, homes: Homes, home: NDArray[Any], why: NDArray[Any], begin: NDArray[Any], end: NDArray[Any]
     ) -> None:
         order = np.lexsort((-begin, home))

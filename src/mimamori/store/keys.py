@@ -89,8 +89,11 @@ class Keys:
     def _register(self, rows: list[int], homes: Homes, connection: sqlite3.Connection) -> None:
         names = [(homes.ids[homes.device_home[row]], homes.device_ids[row]) for row in rows]
         new_homes = sorted({household for household, _ in names} - self._household.keys())
-        home_keys = self._household | {name: key for key, name in enumerate(new_homes, len(self.households))}
-        devices = [(home_keys[household], device) for household, device in names]
+        new_keys = {name: key for key, name in enumerate(new_homes, len(self.households))}
+        devices = [
+            (new_keys[household] if household in new_keys else self._household[household], device)
+            for household, device in names
+        ]
         fresh = [
             (home, device, homes.profile_of[row])
             for row, (home, device) in zip(rows, devices, strict=True)
@@ -104,12 +107,12 @@ class Keys:
                 [(key, *device) for key, device in enumerate(fresh, len(self.devices))],
             )
         # only what is on disk is known from here on
-        self._household = home_keys
+        self._household |= new_keys
         self.households.extend(new_homes)
         for home, device, profile in fresh:
             self._device[home, device] = len(self.devices)
             self.devices.append((home, device, profile))
-        self.device_home = np.array([home for home, _, _ in self.devices], np.int32)
+        self.device_home = np.append(self.device_home, np.array([home for home, _, _ in fresh], np.int32))
         self._of_device_row[rows] = [self._device[device] for device in devices]
 
     def _register_metrics(self, indexes: list[int], metrics: Metrics, connection: sqlite3.Connection) -> None:

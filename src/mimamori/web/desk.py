@@ -172,21 +172,33 @@ class Desk:
         """Called by the loop after each tick. Wakes subscribers only if something that people see has changed."""
         self.ticks += 1
         seq = self.seq + 1
-        tiles = self._tiles
-        if view.tiles is not self._view.tiles:
-            tiles = {t.household: _numbered(self._tiles.get(t.household), t, seq) for t in view.tiles}
+        moved = self._take_tiles(view.tiles, seq)
         alerts = {a.id: _numbered(self._alerts.get(a.id), a, seq) for a in view.alerts}
         changed = (
-            any(n == seq for n, _ in tiles.values())
+            moved
             or any(n == seq for n, _ in alerts.values())
-            or tiles.keys() != self._tiles.keys()
             or alerts.keys() != self._alerts.keys()
             or (view.lights, view.speed, view.zone) != (self._view.lights, self._view.speed, self._view.zone)
         )
-        self._view, self._tiles, self._alerts = view, tiles, alerts
+        self._view, self._alerts = view, alerts
         if changed:
             self.seq = seq
             self._rouse()
+
+    def _take_tiles(self, tiles: tuple[Tile, ...], seq: int) -> bool:
+        """Numbers the tiles that changed; whether any did. Only those are touched where the households are the same."""
+        before = self._view.tiles
+        if tiles is before:
+            return False
+        others = [(held, t) for held, t in zip(before, tiles, strict=False) if held is not t]
+        if len(before) == len(tiles) and all(held.household == t.household for held, t in others):
+            fresh = {t.household: _numbered(self._tiles[t.household], t, seq) for _, t in others}
+            self._tiles |= fresh
+            return any(n == seq for n, _ in fresh.values())
+        fresh = {t.household: _numbered(self._tiles.get(t.household), t, seq) for t in tiles}
+        moved = fresh.keys() != self._tiles.keys() or any(n == seq for n, _ in fresh.values())
+        self._tiles = fresh
+        return moved
 
     def touch(self, alerts: list[str]) -> None:
         """Count these alerts as changed: something that belongs to them (what was sent) is new in the ledger."""

@@ -14,10 +14,10 @@ from click.testing import CliRunner
 from mimamori.cli import main
 from mimamori.judge.evaluate import Evaluation, evaluate, garwood, read_truth, wilson
 from mimamori.judge.scores import as_table
-from mimamori.judge.sweep import curve, replay_swept
+from mimamori.judge.sweep import AS_SHIPPED, curve, outing_curve, replay_outings, replay_swept
 from mimamori.model.times import DAY, HOUR, MINUTE, iso, parse_instant
 from mimamori.replay import replay
-from mimamori.rules.spec import Condition, Evidence
+from mimamori.rules.spec import Condition, Evidence, Rule
 from mimamori.simulator.truth import TruthEvent
 from mimamori.site import load_site
 
@@ -159,6 +159,13 @@ def stricter(condition: Condition) -> Condition:
     })  # fmt: skip
 
 
+def at_outing(rule: Rule, hours: float) -> Rule:
+    if hours == AS_SHIPPED or not isinstance(rule.condition, Evidence):
+        return rule
+    limit = {"out_at_least": int(hours * HOUR), "out_at_most": int(hours * HOUR)}
+    return rule.model_copy(update={"condition": rule.condition.model_copy(update=limit)})
+
+
 class TestTruthFile:
     def test_every_bad_row_is_named_with_its_line(self, tmp_path: Path) -> None:
         file = tmp_path / "truth.csv"
@@ -219,6 +226,27 @@ class TestCommand:
         assert soon.delay_hours is not None
         assert late.delay_hours is not None
         assert soon.delay_hours["median"] < late.delay_hours["median"]
+
+    def test_each_limit_of_an_outing_acts_as_if_it_were_the_only_one(self, tmp_path: Path) -> None:
+        readings, door = tmp_path / "r.csv", T0 + 5 * DAY + 9 * HOUR
+        write_quiet_days(readings)
+        header, *rows = readings.read_text(encoding="utf-8").splitlines()
+        rows.append(f"{iso(door)},a,entrance,door_open,1")
+        for minute in range(0, 48 * 60, 10):
+            rows += [f"{iso(door + minute * MINUTE)},a,{d},heartbeat,1" for d in ("entrance", "hall")]
+        readings.write_text("\n".join([header, *sorted(rows)]) + "\n", encoding="utf-8")
+        site = load_site()
+        lines = replay_outings(readings, site, (10.0, 20.0))
+        told = {limit: [e["opened"] for e in mine if e["rule"] == "inactivity"] for limit, mine in lines.items()}
+        assert told[10.0][-1] < told[20.0][-1]
+        for limit in (AS_SHIPPED, 10.0, 20.0):
+            alone = replay(readings, replace(site, rules=tuple(at_outing(r, limit) for r in site.rules)))
+            assert told[limit] == [e["opened"] for e in alone.lines if e["rule"] == "inactivity"]
+        truth = [TruthEvent(household="a", kind="collapse", start=door, end=door + 48 * HOUR)]
+        points = outing_curve(lines, truth, site, spans=alone.spans, learn=3 * DAY)
+        assert [p.limit_hours for p in points] == [AS_SHIPPED, 10.0, 20.0]
+        delays = [p.delay_hours["median"] for p in points if p.delay_hours]
+        assert delays[1:] == pytest.approx([10.0, 20.0], abs=0.3)
 
     def test_a_truth_that_is_none_ends_with_status_one_and_its_mend(self, tmp_path: Path) -> None:
         bad = tmp_path / "t.csv"

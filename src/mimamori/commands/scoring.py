@@ -43,6 +43,7 @@ def replay(file: Path, alerts: Path, site: Path | None) -> None:
 @click.option("--nurse-households", default=A_NURSE, show_default=True, type=click.IntRange(1),
               help="How many households one nurse watches.")  # fmt: skip
 @click.option("--curve", is_flag=True, help="Also delay against false alarms, at several budgets in the one replay.")
+@click.option("--outings", is_flag=True, help="Also delay against false alarms, at several limits of an outing.")
 @click.option("--report", type=NEW, help="Write a page with tables and plots (HTML), the curve among them.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON instead of tables.")
 @site_option

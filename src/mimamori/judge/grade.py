@@ -11,7 +11,7 @@ from pathlib import Path
 from mimamori.judge.evaluate import A_NURSE, evaluate, read_truth
 from mimamori.judge.report import as_page
 from mimamori.judge.scores import as_json, as_record, as_table
-from mimamori.judge.sweep import curve, replay_swept
+from mimamori.judge.sweep import Outing, curve, outing_curve, replay_outings, replay_swept
 from mimamori.model.times import DAY
 from mimamori.replay import replay
 from mimamori.site import Site
@@ -24,6 +24,7 @@ class Wanted:
     learn_days: float
     nurse_households: int = A_NURSE
     curve: bool = False
+    outings: bool = False
     report: Path | None = None
     as_json: bool = False
 
@@ -38,9 +39,12 @@ def grade(file: Path, truth: Path, site: Site, wanted: Wanted) -> str:
     nurse = wanted.nurse_households
     made = evaluate(result.lines, events, spans=result.spans, learn=learn, households_a_nurse=nurse)
     points = curve(swept, events, site, spans=result.spans, learn=learn)
+    outings: tuple[Outing, ...] = ()
+    if wanted.outings:
+        outings = outing_curve(replay_outings(file, site), events, site, spans=result.spans, learn=learn)
     if wanted.report:
         wanted.report.write_text(as_page(made, points, name=file.name), encoding="utf-8")
     if not wanted.as_json:
-        return as_table(made, points)
+        return as_table(made, points, outings)
     record = as_record(made, begins=result.begins, ends=result.ends, zone=site.zone.name)
-    return as_json(record | {"curve": [asdict(p) for p in points]})
+    return as_json(record | {"curve": [asdict(p) for p in points], "outings": [asdict(p) for p in outings]})

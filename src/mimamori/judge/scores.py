@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mimamori.judge.evaluate import Evaluation, Told
-from mimamori.judge.sweep import Point
+from mimamori.judge.sweep import AS_SHIPPED, Outing, Point
 from mimamori.model.times import iso
 
 
@@ -26,12 +26,13 @@ def as_json(record: Mapping[str, Any]) -> str:
     return json.dumps(record, ensure_ascii=False, indent=1)
 
 
-def as_table(made: Evaluation, points: Sequence[Point] = ()) -> str:
+def as_table(made: Evaluation, points: Sequence[Point] = (), outings: Sequence[Outing] = ()) -> str:
     """For people: what was found and how soon, how often each rule called in vain, its notes apart, the load."""
     days = f"{made.household_days:.1f} household-days of ordinary time after learning (of {made.watched_days:.1f})"
     return "\n".join([
         f"{made.households} households, {days}",
         *_kinds(made), *_rules(made), *_notes(made), *_load(made), *_doubts(made), *_curve(points),
+        *_outings(outings),
     ])  # fmt: skip
 
 
@@ -97,5 +98,18 @@ def _curve(points: Sequence[Point]) -> Iterator[str]:
         yield (
             f"x{p.factor:<8g} {p.one_in_days:8.2f} d ({p.power_alone_one_in_days:.2f} d)            "
             f"{p.false_per_30_days:8.2f}       {p.found:4d}/{p.events:<4d}          "
+            f"{d['median']:6.2f} {d['mean']:6.2f} {d['p90']:6.2f}"
+        )
+
+
+def _outings(points: Sequence[Outing]) -> Iterator[str]:
+    if points:
+        yield "\ninactivity: limit of an outing    false in 30 days   found     delay h: median   mean    p90"
+    for p in points:
+        if p.false_per_30_days is None or p.delay_hours is None:
+            continue
+        d, limit = p.delay_hours, "as shipped" if p.limit_hours == AS_SHIPPED else f"{p.limit_hours:.0f} h"
+        yield (
+            f"{limit:>28}  {p.false_per_30_days:8.2f} ({p.false})     {p.found:4d}/{p.events:<4d}          "
             f"{d['median']:6.2f} {d['mean']:6.2f} {d['p90']:6.2f}"
         )

@@ -16,7 +16,8 @@ from mimamori.model.findings import Verdict
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch, concat, no_readings, reading_batch
 from mimamori.model.times import DAY, HOUR, MINUTE, SECOND, parse_duration, parse_instant
-from mimamori.rules.engine import ALL_JUDGED, Engine
+from mimamori.rules.engine import Engine
+from mimamori.rules.kinds import ALL_JUDGED
 from mimamori.rules.spec import Example, Rule, watched
 from mimamori.site import Site
 

@@ -25,7 +25,8 @@ from mimamori.model.homes import Homes
 from mimamori.model.readings import no_readings
 from mimamori.model.times import DAY, HOUR, iso, parse_instant
 from mimamori.replay import SILENT_TAIL, Episodes, by_time
-from mimamori.rules.engine import Engine, judged_first
+from mimamori.rules.engine import Engine
+from mimamori.rules.kinds import judged_first
 from mimamori.rules.spec import Band, Climate, Rule, watched
 from mimamori.rules.tune import Settings, with_settings
 from mimamori.site import Site, load_site

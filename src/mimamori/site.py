@@ -21,8 +21,8 @@ from mimamori.model.content import ContentError
 from mimamori.model.metrics import Metrics
 from mimamori.model.times import Zone
 from mimamori.rules.backing import Gate
-from mimamori.rules.engine import facts_of
 from mimamori.rules.explain import explain_of
+from mimamori.rules.kinds import facts_of
 from mimamori.rules.spec import Flapping, Outage, Rule, read_rules
 from mimamori.rules.tune import bound_errors
 from mimamori.sensors.profile import Profile, declared_metrics, read_profiles

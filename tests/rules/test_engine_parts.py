@@ -15,8 +15,9 @@ from mimamori.model.metrics import Metrics
 from mimamori.model.readings import no_readings, reading_batch
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND, parse_instant, zone_table
 from mimamori.rules.columns import Column, Columns
-from mimamori.rules.engine import Engine, facts_of
+from mimamori.rules.engine import Engine
 from mimamori.rules.explain import explain_of
+from mimamori.rules.kinds import facts_of
 from mimamori.rules.spec import SIGNS, Rule, TimeOfDay, read_rules
 
 METRICS, ZONE = Metrics(), zone_table("Asia/Tokyo")

@@ -14,9 +14,10 @@ from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch, reading_batch
 from mimamori.model.times import DAY, HOUR, MINUTE, SECOND, parse_instant
-from mimamori.rules.engine import Engine, facts_of
+from mimamori.rules.engine import Engine
 from mimamori.rules.explain import explain_of
 from mimamori.rules.flapping import LOOKS, NEWEST, OLDEST
+from mimamori.rules.kinds import facts_of
 from mimamori.rules.spec import Flapping, Rule, read_rules
 from mimamori.site import Site, load_site
 

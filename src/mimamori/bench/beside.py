@@ -26,7 +26,8 @@ from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch, no_readings
 from mimamori.model.times import MINUTE, SECOND
 from mimamori.progress import progress
-from mimamori.rules.engine import ALL_JUDGED, Engine
+from mimamori.rules.engine import Engine
+from mimamori.rules.kinds import ALL_JUDGED
 from mimamori.site import Site
 from mimamori.twin.home import TWINS
 from mimamori.twin.run import cells, judge, twins_of

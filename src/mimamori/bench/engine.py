@@ -20,7 +20,8 @@ from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch, no_readings
 from mimamori.model.times import MINUTE, SECOND, parse_instant
 from mimamori.progress import progress
-from mimamori.rules.engine import ALL_JUDGED, PENDING, Engine
+from mimamori.rules.engine import PENDING, Engine
+from mimamori.rules.kinds import ALL_JUDGED
 from mimamori.rules.spec import Evidence
 from mimamori.site import Site
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FACTS, FindingBatch, Level, Verdict, no_findings
+from mimamori.model.findings import FACTS, FindingBatch, Level, Verdict, concat_findings, no_findings
 from mimamori.model.times import MINUTE, NEVER, Nanos
 from mimamori.rules.columns import Columns
 
@@ -84,3 +85,17 @@ def instant(minute: NDArray[np.int32]) -> Nanos:
 def minutes_since(minute: NDArray[np.int32], at: int) -> NDArray[np.int64]:
     """(n,) whole minutes from each to `at` (ns); 0 where it is NO_MINUTE."""
     return np.where(minute == NO_MINUTE, 0, at // MINUTE - minute.astype(np.int64))
+
+
+def in_order(found: list[FindingBatch]) -> FindingBatch:
+    """All of them by (at, rule, home, device). Each batch is of one grid point and rule, and mostly in order."""
+    parts = []
+    for _, same in groupby(sorted((f for f in found if len(f)), key=_of), key=_of):
+        batch = concat_findings(list(same))
+        place = (batch.home.astype(np.int64) << 32) + batch.device
+        parts.append(batch if (place[1:] > place[:-1]).all() else batch.take(np.argsort(place)))
+    return concat_findings(parts)
+
+
+def _of(found: FindingBatch) -> tuple[int, int]:
+    return int(found.at[0]), int(found.rule[0])

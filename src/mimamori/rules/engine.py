@@ -7,104 +7,37 @@ anywhere gives bit-equal state, and evaluates a grid point only once `now` has p
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import DECLARED_AWAY, FindingBatch, Verdict, concat_findings, no_findings
+from mimamori.model.findings import DECLARED_AWAY, FindingBatch, Verdict, no_findings
 from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch, concat, no_readings
-from mimamori.model.times import MINUTE, NEVER, SECOND, Nanos, Zone
+from mimamori.model.times import MINUTE, NEVER, Nanos, Zone
 from mimamori.rules.absences import ABSENCE_COLUMNS, Absences, Span, Still, holds
-from mimamori.rules.absent import AbsentDetector
-from mimamori.rules.away import AwayDetector
 from mimamori.rules.backing import Gate
-from mimamori.rules.band import BandDetector
-from mimamori.rules.changes import findings_of
-from mimamori.rules.climate import ClimateDetector
+from mimamori.rules.changes import findings_of, in_order
 from mimamori.rules.columns import Columns
-from mimamori.rules.cooling import CoolingDetector
-from mimamori.rules.count import CountDetector
-from mimamori.rules.cut_off import CutOffDetector
-from mimamori.rules.drift import DriftDetector
 from mimamori.rules.evidence import EvidenceDetector
-from mimamori.rules.flapping import FlappingDetector
 from mimamori.rules.fold import cells_of
+from mimamori.rules.kinds import LAST, Detector, Evaluate, detector_of, turn_of, turns_of
 from mimamori.rules.latest import CELL, Latest, Shared, cell_of, latest_columns
 from mimamori.rules.level import LEVEL_CELL
-from mimamori.rules.outage import OutageDetector
-from mimamori.rules.overdue import OverdueDetector
-from mimamori.rules.own import MOST, Own
+from mimamori.rules.own import Own, Sets
 from mimamori.rules.quiet import CELL as EVIDENCE_CELL
-from mimamori.rules.rise import RiseDetector
-from mimamori.rules.silent import SilentDetector
-from mimamori.rules.spec import (
-    Absent,
-    Away,
-    Band,
-    Climate,
-    Cooling,
-    Count,
-    CutOff,
-    Drift,
-    Evidence,
-    Flapping,
-    Outage,
-    Overdue,
-    Rise,
-    Rule,
-    Silent,
-    Stay,
-    Unexpected,
-    Usual,
-)
-from mimamori.rules.stay import StayDetector
-from mimamori.rules.tune import Settings, own_keys, with_settings
-from mimamori.rules.unexpected import UnexpectedDetector
-from mimamori.rules.usual import UsualDetector
+from mimamori.rules.spec import CutOff, Evidence, Outage, Rule
+from mimamori.rules.tune import Settings
 
 GRID = MINUTE
 FORMAT = 5
 AT_ONCE = 4  # the format before rules were judged one after another: all at the minute
 READABLE = {FORMAT, AT_ONCE}
-FIRST = (OutageDetector, CutOffDetector, SilentDetector)
-AFTER = {
-    OutageDetector: 0, CutOffDetector: 0, SilentDetector: 0, BandDetector: 1, AbsentDetector: 1, UsualDetector: 1,
-    AwayDetector: 2, CountDetector: 2, ClimateDetector: 2, RiseDetector: 3, DriftDetector: 3, CoolingDetector: 3,
-    OverdueDetector: 1, UnexpectedDetector: 2, StayDetector: 4, EvidenceDetector: 5, FlappingDetector: 8,
-}  # fmt: skip
-"""Seconds after a grid point at which each kind judges it, so that no tick has all the work. No reading is folded in
-meanwhile, since a cell is longer: what is judged is the same, and so is what `now` makes of it."""
-LAST = 8 * SECOND  # the minute's sums are emptied, after all rules
-ALL_JUDGED = 9 * SECOND  # after a grid point: all that it says has been said
 PENDING = ("home", "device", "metric", "value", "taken", "got", "flags")
-
-
-Evaluate = Callable[[int], FindingBatch]
-
-
-class Detector(Protocol):
-    """One rule at work: `evaluate` closes the grid cell that ends at `at`.
-
-    A kind with much to do may have `turns` instead, a second apart: parts of `evaluate` to be called in order.
-    """
-
-    every: int
-    metric: int | None
-    facts: tuple[str, ...]
-
-    def evaluate(self, at: int) -> FindingBatch:
-        """What changed."""
-        ...
-
-    def current(self, at: int) -> FindingBatch:
-        """Everything as it stands."""
-        ...
 
 
 class Engine:
@@ -122,17 +55,17 @@ class Engine:
         self._homes, self._zone = homes, zone
         declared = [*latest_columns(len(metrics)), *ABSENCE_COLUMNS]
         for rule in self.rules:
-            declared += _detector_of(rule).columns(rule)
+            declared += detector_of(rule).columns(rule)
         self._columns = Columns(declared, capacity=capacity)
         self._latest = Latest(self._columns, metrics, gates)
         shared = Shared(self._columns, self._latest, zone, metrics)
-        self.detectors: list[Detector] = [_detector_of(r)(r, i, shared) for i, r in enumerate(self.rules)]
+        self.detectors: list[Detector] = [detector_of(r)(r, i, shared) for i, r in enumerate(self.rules)]
         # Silence is judged first, larger causes before lesser: the others ask whom not to believe.
-        self._order = sorted(self.detectors, key=_turn)
+        self._order = sorted(self.detectors, key=turn_of)
         self._gateways = {
             g for r in self.rules if isinstance(r.condition, CutOff | Outage) for g in r.condition.gateways
         }
-        self._turns = _turns(self._order)
+        self._turns = turns_of(self._order)
         self._stride = math.gcd(*(d.every for d in self.detectors)) or GRID
         self._latest.sum_up(sorted({d.metric for d in self.detectors if d.metric is not None}))
         self._later = [later for d in self.detectors for later in getattr(d, "later", ())]
@@ -141,7 +74,7 @@ class Engine:
         self._held = {i: self._names(r) for i, r in enumerate(self.rules) if holds(r.condition)}
         self._waiting = no_readings()
         self._evaluated = NEVER  # the last grid point, and so long after it as its rules have judged it
-        self._own: dict[int, dict[str, dict[str, float | str]]] = {}
+        self._sets = Sets()
         self._placed = 0
         self._fit()
 
@@ -178,7 +111,7 @@ class Engine:
         if self._evaluated == before and len(self._waiting) >= waited:  # a tick with time to spare
             for later in self._later:
                 later.go_on()
-        return _in_order(found)
+        return in_order(found)
 
     def _fold(self, waiting: ReadingBatch, now: int) -> list[FindingBatch]:
         """Fold in the cells that are over at `now`, and evaluate the grid points that pass; the rest waits."""
@@ -259,7 +192,7 @@ class Engine:
         """The columns of a rule that have a row a household; none of a rule that passes over the held by itself."""
         if isinstance(rule.condition, Evidence):
             return ()
-        return tuple(c.name for c in _detector_of(rule).columns(rule) if c.axis == "home")
+        return tuple(c.name for c in detector_of(rule).columns(rule) if c.axis == "home")
 
     def _begin_cells(self, at: int) -> None:
         """Empty what ends at `at`, after every rule has seen it: a site may have several rules of one kind."""
@@ -304,12 +237,12 @@ class Engine:
                 detector.resume(point - last)
         self._columns["spoke"][:] = True  # so that every device is judged by what it was heard last
         self._evaluated = point + LAST
-        return _in_order(found)
+        return in_order(found)
 
     def current(self) -> FindingBatch:
         """The full picture at the last grid point, for recovery: edge for flow, level for repair."""
         at = NEVER if self._evaluated == NEVER else self._evaluated // GRID * GRID
-        return _in_order([d.current(at) for d in self.detectors])
+        return in_order([d.current(at) for d in self.detectors])
 
     def forget_devices(self, rows: Sequence[int]) -> None:
         """Devices (rows) that were taken out of use: from now on their silence says nothing."""
@@ -327,32 +260,12 @@ class Engine:
 
         Raises ValueError, and nothing has changed, where a rule does not take a setting or a bound is passed.
         """
-        own = {row: rules for row, rules in own.items() if any(rules.values())}
-        named = {r.name: r for r in self.rules}
-        sets = sorted({_canonical(rules) for rules in own.values()})
-        if len(sets) > MOST:
-            raise ValueError(f"{len(sets)} different sets of own parameters, at most {MOST}")
-        each: dict[str, list[Any]] = {name: [rule.condition] * (1 + len(sets)) for name, rule in named.items()}
-        for k, rules in enumerate(sets, 1):
-            for name, settings in rules:
-                refused = [key for key, _ in settings if name not in named or key not in own_keys(named[name])]
-                if refused:
-                    raise ValueError(f"{name}: {refused[0]} は世帯ごとに変えられません / not for one household")
-                each[name][k] = with_settings(named[name], dict(settings)).condition
+        each = self._sets.take(own, self.rules)
         for rule, detector in zip(self.rules, self.detectors, strict=True):
             if isinstance(held := getattr(detector, "own", None), Own):
                 held.take(each[rule.name])
-        self._own = {row: {n: dict(s) for n, s in rules.items()} for row, rules in own.items()}
-        self._place_own()
-
-    def _place_own(self) -> None:
-        """Which set holds in which row: numbered by what is in it, so that the order of rows changes nothing."""
         self._fit()
-        number = {s: k for k, s in enumerate(sorted({_canonical(rules) for rules in self._own.values()}), 1)}
-        column = self._columns["own"]
-        column[:] = 0
-        for row, rules in self._own.items():
-            column[row] = number[_canonical(rules)]
+        self._sets.place(self._columns["own"])
 
     def view(self, name: str) -> NDArray[Any]:
         """A copy of one column, for the console; rows as in `homes`."""
@@ -384,7 +297,7 @@ class Engine:
             later.drop()
         self._columns.restore(saved)
         self._absences.restore(saved.get("absences"))
-        self._place_own()
+        self._sets.place(self._columns["own"])
         self._placed = -1  # districts are the register's, not the snapshot's
         self._set_gates(0)  # by the profiles of today
         self._waiting = ReadingBatch(**{name: saved[f"waiting.{name}"] for name in PENDING})
@@ -409,7 +322,7 @@ class Engine:
             if source is not None and source.shape[:-1] == mine.shape[:-1] and source.dtype == mine.dtype:
                 mine[..., : source.shape[-1]] = source[..., : mine.shape[-1]]
         self._absences.restore(saved.get("absences"))
-        self._place_own()
+        self._sets.place(self._columns["own"])
         self._placed = -1
         self._set_gates(0)
         self._waiting = ReadingBatch(**{name: saved[f"waiting.{name}"] for name in PENDING})
@@ -430,72 +343,9 @@ def _parted(waiting: ReadingBatch, new: ReadingBatch, now: int) -> list[ReadingB
     return [concat([waiting, new])]
 
 
-def _in_order(found: list[FindingBatch]) -> FindingBatch:
-    """All of them by (at, rule, home, device). Each batch is of one grid point and rule, and mostly in order."""
-    parts = []
-    for _, same in groupby(sorted((f for f in found if len(f)), key=_of), key=_of):
-        batch = concat_findings(list(same))
-        place = (batch.home.astype(np.int64) << 32) + batch.device
-        parts.append(batch if (place[1:] > place[:-1]).all() else batch.take(np.argsort(place)))
-    return concat_findings(parts)
-
-
-def _of(found: FindingBatch) -> tuple[int, int]:
-    return int(found.at[0]), int(found.rule[0])
-
-
-def _turns(detectors: Sequence[Detector]) -> list[tuple[int, list[tuple[Detector, Evaluate]]]]:
-    """(ns after a grid point, who judges then), in order; the first and the last are for more than rules."""
-    turns: dict[int, list[tuple[Detector, Evaluate]]] = {0: [], LAST: []}
-    for detector in detectors:
-        for k, evaluate in enumerate(getattr(detector, "turns", (detector.evaluate,))):
-            turns.setdefault((AFTER[type(detector)] + k) * SECOND, []).append((detector, evaluate))
-    return sorted(turns.items(), key=lambda turn: turn[0])
-
-
 def _held(rows: NDArray[np.intp], rule: int, level: NDArray[np.int8], since: Nanos, at: int) -> FindingBatch:
     """From now on a rule tells nothing of these households: declared away since then."""
     return findings_of(
         rows, rule=rule, verdict=np.full(len(rows), np.int8(Verdict.UNKNOWN)), level=level, since=since,
         score=np.full(len(rows), DECLARED_AWAY), facts=lambda rows: np.empty((len(rows), 0)), home=None, at=at,
     )  # fmt: skip
-
-
-def _turn(detector: Detector) -> int:
-    """Its place in the order of judging: whoever tells a larger cause before whoever gives way to it."""
-    for place, kind in enumerate(FIRST):
-        if isinstance(detector, kind):
-            return place - (isinstance(detector, OutageDetector) and detector.of_all)
-    return len(FIRST)
-
-
-Kind = (
-    type[EvidenceDetector] | type[BandDetector] | type[AwayDetector] | type[AbsentDetector] | type[RiseDetector]
-    | type[ClimateDetector] | type[CountDetector] | type[CutOffDetector] | type[DriftDetector] | type[SilentDetector]
-    | type[OutageDetector] | type[UsualDetector] | type[StayDetector] | type[CoolingDetector] | type[OverdueDetector]
-    | type[UnexpectedDetector] | type[FlappingDetector]
-)  # fmt: skip
-_KINDS: Mapping[type, Kind] = {
-    Evidence: EvidenceDetector, Band: BandDetector, Away: AwayDetector, Absent: AbsentDetector, Rise: RiseDetector,
-    Climate: ClimateDetector, Count: CountDetector, CutOff: CutOffDetector, Drift: DriftDetector,
-    Outage: OutageDetector, Silent: SilentDetector, Stay: StayDetector, Usual: UsualDetector,
-    Cooling: CoolingDetector, Overdue: OverdueDetector, Unexpected: UnexpectedDetector, Flapping: FlappingDetector,
-}  # fmt: skip
-
-
-def _canonical(rules: Mapping[str, Settings]) -> tuple[tuple[str, tuple[tuple[str, float | str], ...]], ...]:
-    return tuple(sorted((name, tuple(sorted(settings.items()))) for name, settings in rules.items() if settings))
-
-
-def _detector_of(rule: Rule) -> Kind:
-    return _KINDS[type(rule.condition)]
-
-
-def judged_first(rule: Rule) -> bool:
-    """Whether it says whom the others must not believe: a rule is not at work as it should be without these."""
-    return _detector_of(rule) in FIRST
-
-
-def facts_of(rule: Rule) -> tuple[str, ...]:
-    """Names of the numbers in a finding's `facts`, in order."""
-    return _detector_of(rule).facts

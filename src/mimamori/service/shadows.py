@@ -19,8 +19,9 @@ from mimamori.model.findings import FindingBatch, Verdict
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import MINUTE, NEVER, to_datetime
-from mimamori.rules.engine import Engine, facts_of, judged_first
+from mimamori.rules.engine import Engine
 from mimamori.rules.explain import explain_of
+from mimamori.rules.kinds import facts_of, judged_first
 from mimamori.rules.spec import Rule, watched
 from mimamori.rules.tune import Settings, digest_of, with_settings
 from mimamori.site import Site

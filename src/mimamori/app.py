@@ -30,6 +30,7 @@ from mimamori.rules.engine import READABLE, Engine
 from mimamori.sensors.collector import Collector
 from mimamori.sensors.decode import Decoder
 from mimamori.sensors.profile import topic_filters
+from mimamori.sensors.unstamped import Unstamped
 from mimamori.service.channels import addresses, answerable, phone, senders, ways, webhook_outbox
 from mimamori.service.coverage import Coverage
 from mimamori.service.duties import Duties, persons
@@ -128,7 +129,8 @@ async def serve(  # noqa: PLR0915 - straight on, see above
         loop = Loop(
             site=begun.site, clock=clock, coverage=coverage, homes=homes, readings=readings, ledger=ledger,
             collector=collector,
-            decoder=Decoder(homes, site.metrics, site.profiles), engine=begun.engine, book=book,
+            decoder=Decoder(homes, site.metrics, site.profiles, Unstamped(readings.marks)), engine=begun.engine,
+            book=book,
             history=recall(reversed(await ledger.notices(limit=HISTORY)), now),
             outbox=Outbox(ledger, senders(settings, site.alerts.texts, stack), clock=clock.now),
             webhooks=webhook_outbox(ledger, clock.now, stack), addresses=addresses(await ledger.webhooks()),

@@ -343,6 +343,7 @@ class TestEmbedded(Conformance):
             file.execute("ALTER TABLE chunk DROP COLUMN hours")
             file.execute("ALTER TABLE retention DROP COLUMN done")
             file.execute("DROP TABLE open_day")
+            file.execute("DROP TABLE unstamped")
             file.execute("PRAGMA user_version = 1")
         again = await EmbeddedReadings.open(tmp_path / "readings", homes=world.homes, metrics=world.metrics)
         world.store = again

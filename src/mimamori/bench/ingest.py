@@ -146,7 +146,8 @@ class _Inlet:
                 await collector.wait(WAIT_S)
                 delivery = collector.take()
                 if len(delivery):
-                    await self._store.append(self._decoder.decode(delivery.messages, self._clock.now()).batch)
+                    told = self._decoder.decode(delivery.messages, self._clock.now())
+                    await self._store.append(told.batch, told.marks)
                     collector.done(delivery)
 
 

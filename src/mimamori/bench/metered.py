@@ -29,9 +29,9 @@ class Metered:
         self.rows = 0
         self._late: NDArray[np.int64] = np.zeros(LATEST + 1, np.int64)  # readings by ms
 
-    async def append(self, batch: ReadingBatch) -> None:
+    async def append(self, batch: ReadingBatch, marks: bytes = b"") -> None:
         """Notes how long it was from the stamp to the return of the inner store."""
-        await self.inner.append(batch)
+        await self.inner.append(batch, marks)
         late = (self._clock() - batch.taken) // (SECOND // 1000)
         self._late += np.bincount(np.clip(late, 0, LATEST), minlength=LATEST + 1)
         self.rows += len(batch)
@@ -45,6 +45,11 @@ class Metered:
     def counts(self) -> StoreCounts:
         """The inner store's."""
         return self.inner.counts
+
+    @property
+    def marks(self) -> Sequence[bytes]:
+        """The inner store's."""
+        return self.inner.marks
 
     @property
     def trouble(self) -> str:

@@ -221,7 +221,14 @@ class Collector:
             self.counts.clipped += 1
         fresh = self._fresh
         fresh.messages.append(
-            Message(topic=topic, payload=payload, got=self._clock(), retained=bool(properties.get("retain")))
+            Message(
+                topic=topic,
+                payload=payload,
+                got=self._clock(),
+                retained=bool(properties.get("retain")),
+                mid=mid,
+                dup=bool(properties.get("dup")),
+            )
         )
         fresh.size += len(payload)
         self._held += 1

@@ -23,6 +23,7 @@ from mimamori.sensors.payload import read_mapped, read_payload, read_status
 from mimamori.sensors.profile import Profile
 from mimamori.sensors.route import Route, find_route
 from mimamori.sensors.sample import MAX_PAYLOAD, Mistake, Said
+from mimamori.sensors.unstamped import Unstamped
 from mimamori.sensors.wave import Wave, read_wave
 
 AHEAD = 10 * MINUTE
@@ -35,12 +36,17 @@ CLIP = 1024  # bytes of a payload kept with a rejection
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):  # a dataclass, frozen, takes five times as long to make
-    """One message as it came. got: ns UTC, our clock. retained: the broker kept it from an earlier time."""
+    """One message as it came. got: ns UTC, our clock. retained: the broker kept it from an earlier time.
+
+    mid: its packet id, -1 for QoS 0. dup: the broker says that it sent it before.
+    """
 
     topic: str
     payload: bytes
     got: int
     retained: bool = False
+    mid: int = -1
+    dup: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +54,7 @@ class Decoded:
     """What a run of messages says. `batch` and `rejected` are in order of arrival.
 
     retained: messages dropped because the broker kept them from an earlier time and they prove no life now.
-    missing: values that are the device's own word for "no data".
+    missing: values that are the device's own word for "no data". marks: to be stored with the batch, see `Unstamped`.
     """
 
     batch: ReadingBatch
@@ -56,6 +62,7 @@ class Decoded:
     waves: list[Wave]
     retained: int
     missing: int
+    marks: bytes = b""
 
 
 class _Plain(msgspec.Struct, gc=False):
@@ -65,11 +72,12 @@ class _Plain(msgspec.Struct, gc=False):
     t: Annotated[datetime, msgspec.Meta(tz=True)] | Annotated[int, msgspec.Meta(ge=-(10**12), le=8 * 10**12)] | None = (
         None
     )
+    seq: Annotated[int, msgspec.Meta(ge=0, lt=2**62)] | None = None
 
 
 @dataclass(slots=True)
 class _Rows:
-    """Readings as told, in order of message. msg: index of the message. taken: ns, NEVER = not told."""
+    """Readings as told, in order of message. msg: index of the message. taken: ns."""
 
     msg: NDArray[np.int64]
     names: list[str]
@@ -104,13 +112,17 @@ class _Slow:
 class Decoder:
     """Knows the registry, the metrics and the profiles; `decode` may be called for one message or for thousands.
 
-    Metrics added to the table later are unknown to it: make a new Decoder then. New households need nothing.
+    Metrics added to the table later are unknown to it: make a new Decoder then. New households need nothing. unstamped:
+    what is known of messages that came before a restart.
     """
 
-    def __init__(self, homes: Homes, metrics: Metrics, profiles: Sequence[Profile]) -> None:
+    def __init__(
+        self, homes: Homes, metrics: Metrics, profiles: Sequence[Profile], unstamped: Unstamped | None = None
+    ) -> None:
         self._homes = homes
         self._metrics = metrics
         self._profiles = tuple(profiles)
+        self._unstamped = Unstamped() if unstamped is None else unstamped
         self._index = {name: i for i, name in enumerate(metrics.names())}
         self._profile_row = {profile.name: i + 1 for i, profile in enumerate(profiles)}  # row 0: no profile
         self._parse = msgspec.json.Decoder(_Plain).decode
@@ -136,6 +148,7 @@ class Decoder:
 
         now: ns UTC, written on rejections; readings are judged by the `got` of their own message.
         """
+        self._unstamped.passed(len(messages))
         slow = _Slow()
         rows, device = self._read(messages, slow)
         mistakes = slow.mistakes
@@ -151,7 +164,10 @@ class Decoder:
                         place=message.topic[:200], reason=reason, mend=mend, payload=message.payload[:CLIP], at=now
                     )
                 )
-        return Decoded(batch=batch, rejected=rejected, waves=slow.waves, retained=slow.retained, missing=missing)
+        return Decoded(
+            batch=batch, rejected=rejected, waves=slow.waves, retained=slow.retained, missing=missing,
+            marks=self._unstamped.fresh(),
+        )  # fmt: skip
 
     def _read(self, messages: Sequence[Message], slow: _Slow) -> tuple[_Rows, NDArray[np.int32]]:
         """The rows of all messages, in order, and the device row of each message (-1: none)."""
@@ -177,7 +193,10 @@ class Decoder:
                         continue
             device[index] = self._read_slowly(index, message, slow)
         device[quick] = devices
-        return _in_order(_columns(quick, plain), slow), device
+        taken = np.fromiter(map(_taken, plain), np.int64, len(plain))
+        for i in np.flatnonzero(taken == NEVER).tolist():
+            taken[i] = self._unstamped.first(messages[quick[i]], plain[i].seq)
+        return _in_order(_columns(quick, plain, taken), slow), device
 
     def _read_slowly(self, index: int, message: Message, slow: _Slow) -> int:
         """Adds what one message says to `slow`; its device row, -1 if it has none."""
@@ -190,19 +209,33 @@ class Decoder:
                 if message.retained and alive:
                     slow.retained += 1  # "online" of yesterday proves nothing; "offline" is the will's last word
                 else:
-                    slow.add(index, Said(names=["heartbeat"], values=[alive], taken=[NEVER], own_unit=[True]))
+                    told = self._unstamped.first(message, None)
+                    slow.add(index, Said(names=["heartbeat"], values=[alive], taken=[told], own_unit=[True]))
             elif message.retained:
                 slow.retained += 1
             elif route.kind == "wave":
                 slow.waves.append(read_wave(message.payload, route.home, route.device, message.got))
             else:
-                entry, payload = route.entry, message.payload
-                said = read_mapped(payload, entry) if entry else read_payload(payload, message.got, self._metrics)
-                slow.add(index, said)
+                slow.add(index, self._read_once(message, route))
         except Mistake as mistake:
             slow.mistakes.append((index, mistake.reason, mistake.mend))
             return -1
         return route.device
+
+    def _read_once(self, message: Message, route: Route) -> Said:
+        """What it says; times that hang on the arrival hang on that of its first coming."""
+
+        def read(got: int) -> Said:
+            if route.entry is not None:
+                return read_mapped(message.payload, route.entry)
+            return read_payload(message.payload, got, self._metrics)
+
+        said = read(message.got)
+        if said.by_arrival:
+            first = self._unstamped.first(message, said.seq)
+            said = said if first == message.got else read(first)
+            said.taken = [first if t == NEVER else t for t in said.taken]
+        return said
 
     def forget(self) -> None:
         """Look every topic up again: devices were retired or have come back."""
@@ -243,7 +276,7 @@ class Decoder:
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = np.round(rows.value * factor + shift, SCALED_DECIMALS)
             value = np.where(rows.own_unit | ((factor == 1) & (shift == 0)), rows.value, scaled)
-        taken = np.where(rows.taken == NEVER, got, rows.taken)
+        taken = rows.taken
         missing = np.zeros(n, bool)
         for row, column, words in self._no_data:
             missing |= (profile == row) & (metric == column) & np.isin(rows.value, words)
@@ -298,15 +331,14 @@ class Decoder:
         return np.fromiter((home_of[d] if d >= 0 else -1 for d in devices.tolist()), np.int32, len(devices))
 
 
-def _columns(quick: list[int], plain: list[_Plain]) -> _Rows:
+def _columns(quick: list[int], plain: list[_Plain], taken: Nanos) -> _Rows:
     counts = np.fromiter((len(p.v) for p in plain), np.int64, len(plain))
     n = int(counts.sum())
-    told = np.fromiter(map(_taken, plain), np.int64, len(plain))
     return _Rows(
         msg=np.repeat(np.array(quick, np.int64), counts),
         names=list(chain.from_iterable(p.v for p in plain)),
         value=np.fromiter(chain.from_iterable(p.v.values() for p in plain), np.float64, n),
-        taken=np.repeat(told, counts),
+        taken=np.repeat(taken, counts),
         own_unit=np.zeros(n, bool),
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 from mimamori.model.metrics import Metrics
 from mimamori.model.times import NEVER
 from mimamori.sensors.profile import MappedValue, TopicMap
-from mimamori.sensors.sample import Mistake, Said, mapping, moment, number, read_cbor
+from mimamori.sensors.sample import Mistake, Said, counter, mapping, moment, number, read_cbor
 from mimamori.sensors.senml import is_senml, read_pack
 
 _JSON_STARTS = b'{["tfnN-I0123456789 \t\r\n\xef'
@@ -51,7 +51,7 @@ def read_mapped(payload: bytes, entry: TopicMap) -> Said:
             raise
         document = payload.decode("utf-8", errors="replace").strip()
     taken = moment(_at(document, entry.time), entry.time_unit) if entry.time else NEVER
-    said = Said()
+    said = Said(seq=counter(_at(document, entry.seq)) if entry.seq else None)
     for name, where in entry.values.items():
         found = _at(document, where.path)
         if found is not None:
@@ -76,7 +76,7 @@ def read_status(payload: bytes) -> float:
 
 
 def _read_object(entry: Mapping[Any, Any], said: Said) -> None:
-    taken = moment(entry.get("t"))
+    taken, said.seq = moment(entry.get("t")), counter(entry.get("seq"))
     values = mapping(entry.get("v"), "v")
     if not values:
         raise Mistake("bad-shape", 'v is empty; send at least {"heartbeat": 1}')

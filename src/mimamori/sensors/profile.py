@@ -64,11 +64,15 @@ class MappedValue(Content):
 
 
 class TopicMap(Content):
-    """One topic of a vendor: pattern with {household} and {device}, where the time lies, where each metric lies."""
+    """One topic of a vendor: pattern with {household} and {device}, where the time lies, where each metric lies.
+
+    seq: where a counter of messages lies, for devices without a clock.
+    """
 
     topic: str
     time: str = ""
     time_unit: Literal["iso", "s", "ms"] = "iso"
+    seq: str = ""
     values: dict[str, MappedValue]
 
     @property

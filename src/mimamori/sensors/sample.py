@@ -34,7 +34,8 @@ class Mistake(Exception):  # noqa: N818 - it is a mistake of the sender, not an 
 class Said:
     """Rows a payload yields, in its order. `own_unit[i]`: the value is in the metric's unit already (SenML).
 
-    taken: ns UTC, NEVER where the payload gives no time.
+    taken: ns UTC, NEVER where the payload gives no time. by_arrival: some time is that of arrival, or counted from it.
+    seq: the device's counter, None if it tells none.
     """
 
     names: list[str] = field(default_factory=list)
@@ -42,12 +43,15 @@ class Said:
     taken: list[int] = field(default_factory=list)
     own_unit: list[bool] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
+    by_arrival: bool = False
+    seq: int | None = None
 
     def add(self, name: str, value: float, taken: int, *, own_unit: bool = False) -> None:
         self.names.append(name)
         self.values.append(value)
         self.taken.append(taken if taken == NEVER else max(-_FAR, min(_FAR, taken)))
         self.own_unit.append(own_unit)
+        self.by_arrival |= taken == NEVER
 
 
 def number(value: object, name: str) -> float:
@@ -88,6 +92,11 @@ def seconds(value: object, *, micros: int = 1_000_000) -> int:
     if isinstance(value, int):
         return value * micros * 1000
     return round(count * micros) * 1000
+
+
+def counter(value: object) -> int | None:
+    """A device's count of its messages; None for what counts nothing."""
+    return value if type(value) is int and 0 <= value < _FAR else None
 
 
 def text(value: object) -> str:

@@ -89,6 +89,7 @@ def _read_record(record: dict[str, Any], base: dict[str, Any], got: int, metrics
         at = seconds(number(base["bt"], "bt") + record["t"])  # one rounding, not two
     if at < RELATIVE * SECOND:
         at += got
+        said.by_arrival = True
     said.add(name, value, at, own_unit=unit is not None)
 
 

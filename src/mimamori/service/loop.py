@@ -32,7 +32,7 @@ from mimamori.notify.outbox import Outbox
 from mimamori.rules.engine import FORMAT, Engine
 from mimamori.rules.tune import Settings
 from mimamori.sensors.collector import Collector
-from mimamori.sensors.decode import Decoder
+from mimamori.sensors.decode import Decoded, Decoder
 from mimamori.service.board import Wall
 from mimamori.service.coverage import Coverage
 from mimamori.service.duties import Duties
@@ -125,21 +125,21 @@ class Loop:
         decoded = self.decoder.decode(delivery.messages, now)
         batch = _after(decoded.batch, self._ticked)
         try:
-            await self.readings.append(batch)
+            await self.readings.append(batch, decoded.marks)
             if decoded.rejected:
                 await self.ledger.quarantine(decoded.rejected)
         except (StoreError, LedgerError) as error:
             # Not acknowledged: the broker keeps it and sends it again once we reconnect, or a restart asks for it.
             self._light("store", f"保存できません: {type(error).__name__}", f"cannot store: {error}", ok=False)
             self.counts["store_failures"] += 1
-            await self._store_again(batch, decoded.rejected)
+            await self._store_again(batch, decoded)
         self._light("store", "保存できています", "readings are stored", ok=True)
         self.collector.done(delivery)
         self.counts["readings"] += len(batch)
         self.counts["quarantined"] += len(decoded.rejected)
         self._waiting.append(batch)
 
-    async def _store_again(self, batch: ReadingBatch, rejected: Sequence[object]) -> None:
+    async def _store_again(self, batch: ReadingBatch, decoded: Decoded) -> None:
         """Until the disk takes it: nothing else is read meanwhile, so the broker holds the rest."""
         while True:
             await asyncio.sleep(1.0)
@@ -147,8 +147,8 @@ class Loop:
             await self._decide(self.clock.now())
             self.show(self.clock.now())
             try:
-                await self.readings.append(batch)
-                await self.ledger.quarantine(rejected)  # type: ignore[arg-type]
+                await self.readings.append(batch, decoded.marks)
+                await self.ledger.quarantine(decoded.rejected)
             except (StoreError, LedgerError):
                 self.counts["store_failures"] += 1
             else:

@@ -24,6 +24,7 @@ from mimamori.store.copies import copy_file
 from mimamori.store.expire import expire, put_expired
 from mimamori.store.history import History, arrivals
 from mimamori.store.keys import Keys
+from mimamori.store.marks import Marks
 from mimamori.store.pack import pack_log, unpack_log
 from mimamori.store.readings import Rollup, Series, StoreCounts, StoreError
 from mimamori.store.seal import Merge, StagedRow, merge, put_merged, put_settled, put_staged, settle, stage
@@ -85,7 +86,7 @@ class EmbeddedReadings:
             self._lock.close()
             raise
         ask = self._connection.execute
-        self._keys = Keys(self._connection)
+        self._keys, self._marks = Keys(self._connection), Marks(self._connection)
         logged = ask("SELECT id, body FROM log ORDER BY id").fetchall()
         self._log_end = logged[-1][0] if logged else 0
         # the frozen tails come first: they are being staged; the last one grows
@@ -107,19 +108,23 @@ class EmbeddedReadings:
         waiting = sum(len(t) for t in self._tails) + sum(n for _, n in list(self._staged.values()))
         return replace(self._counts, waiting=waiting)
 
-    async def append(self, batch: ReadingBatch) -> None:
+    @property
+    def marks(self) -> Sequence[bytes]:
+        """As `ReadingStore.marks`."""
+        return self._marks.found
+
+    async def append(self, batch: ReadingBatch, marks: bytes = b"") -> None:
         """Durable when it returns: one transaction. Waits for the sealing if that is far behind."""
         if not len(batch):
             return
         if len(self._tails[-1]) >= 2 * self._stage_at and self._sealing is not None:
             await asyncio.wrap_future(self._sealing)
-        await asyncio.get_running_loop().run_in_executor(self._writer, self._append, batch)
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._append, batch, marks)
 
-    def _append(self, batch: ReadingBatch) -> None:
+    def _append(self, batch: ReadingBatch, marks: bytes) -> None:
         try:
             rows = self._keys.translate(batch, self._homes, self._metrics, self._connection)
-            body = pack_log(rows)
-            self._log_end = self._connection.execute("INSERT INTO log (body) VALUES (?)", (body,)).lastrowid or 0
+            self._log_end = self._marks.log(self._connection, pack_log(rows), marks)
         except sqlite3.Error as error:
             self._counts = replace(self._counts, failed=self._counts.failed + len(batch))
             raise StoreError(f"{self._folder}: cannot store readings: {error}; see to free disk space there") from error

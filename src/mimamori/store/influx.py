@@ -70,12 +70,17 @@ class InfluxReadings:
         """What passed through since the store was opened."""
         return replace(self._counts, waiting=self._spool.waiting)
 
-    async def append(self, batch: ReadingBatch) -> None:
+    @property
+    def marks(self) -> Sequence[bytes]:
+        """As `ReadingStore.marks`."""
+        return self._spool.marks.found
+
+    async def append(self, batch: ReadingBatch, marks: bytes = b"") -> None:
         """Durable in the spool when it returns. When the disk is full the broker keeps what we cannot."""
         if not len(batch):
             return
         try:
-            await self._on_writer(lambda: self._spool.put(batch, self._homes, self._metrics))
+            await self._on_writer(lambda: self._spool.put(batch, self._homes, self._metrics, marks))
         except sqlite3.Error as error:
             self._counts = replace(self._counts, failed=self._counts.failed + len(batch))
             raise StoreError(f"{self._spool.path}: cannot store readings: {error}; see to free disk space") from error

@@ -91,8 +91,13 @@ class ReadingStore(Protocol):
         """What keeps readings from their final place now, in words for the console; "" when all is well."""
         ...
 
-    async def append(self, batch: ReadingBatch) -> None:
-        """Durable when it returns. Raises StoreError, and then none of the batch is stored."""
+    @property
+    def marks(self) -> Sequence[bytes]:
+        """What the last appends before the store was opened were given to keep, oldest first."""
+        ...
+
+    async def append(self, batch: ReadingBatch, marks: bytes = b"") -> None:
+        """Durable when it returns, and the marks with it. Raises StoreError, and then none of the batch is stored."""
         ...
 
     async def scan(self, household: str, start: int, end: int, metrics: Sequence[str] | None = None) -> list[Series]:

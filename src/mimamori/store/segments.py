@@ -29,7 +29,7 @@ HOUR_BITS = 24
 HOURS = (1 << HOUR_BITS) - 1
 RUN_BITS = 32
 DAY_HOURS = 24
-FORMAT = 2
+FORMAT = 3
 
 NAMES_AND_LOG = """
 CREATE TABLE household (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -37,6 +37,7 @@ CREATE TABLE device (id INTEGER PRIMARY KEY, household INTEGER NOT NULL, name TE
     UNIQUE (household, name));
 CREATE TABLE metric (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE log (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE unstamped (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 """
 SCHEMA = f"""{NAMES_AND_LOG}
 CREATE TABLE staged (id INTEGER PRIMARY KEY, n INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
@@ -55,7 +56,8 @@ ALTER TABLE chunk ADD COLUMN hours INTEGER NOT NULL DEFAULT 1;
 CREATE TABLE open_day (id INTEGER PRIMARY KEY);
 INSERT INTO open_day SELECT DISTINCT id - (id & 16777215) % 24 FROM chunk;
 ALTER TABLE retention ADD COLUMN done INTEGER NOT NULL DEFAULT 0;
-"""
+""",
+    2: "CREATE TABLE unstamped (id INTEGER PRIMARY KEY, body BLOB NOT NULL);",
 }
 """By format, what makes it the next one."""
 # staged.id = bucket << 32 | run; chunk.id = household key << 24 | hours since 1970, the first of `hours` (1, or 24 for

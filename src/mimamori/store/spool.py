@@ -13,8 +13,9 @@ from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch, concat
 from mimamori.model.times import NEVER
 from mimamori.store.keys import Keys
+from mimamori.store.marks import Marks
 from mimamori.store.pack import LOG_ROW, pack_log, unpack_log
-from mimamori.store.segments import NAMES_AND_LOG, connect, prepare, take_lock
+from mimamori.store.segments import NAMES_AND_LOG, UPGRADES, connect, prepare, take_lock
 
 FILE = "spool.sqlite"
 SCHEMA = f"""{NAMES_AND_LOG}
@@ -39,11 +40,11 @@ class Spool:
         self._lock = take_lock(folder)
         self._connection = connect(self.path, write=True)
         try:
-            prepare(self._connection, self.path, SCHEMA, {})
+            prepare(self._connection, self.path, SCHEMA, {2: UPGRADES[2]})
         except ValueError:
             self.close()
             raise
-        self.keys = Keys(self._connection)
+        self.keys, self.marks = Keys(self._connection), Marks(self._connection)
         ask = self._connection.execute
         (size,) = ask("SELECT coalesce(sum(length(body)), 0) FROM log").fetchone()
         self.waiting: int = size // LOG_ROW
@@ -57,10 +58,10 @@ class Spool:
         self._connection.close()
         self._lock.close()
 
-    def put(self, batch: ReadingBatch, homes: Homes, metrics: Metrics) -> None:
+    def put(self, batch: ReadingBatch, homes: Homes, metrics: Metrics, marks: bytes = b"") -> None:
         """On the disk when it returns. Raises sqlite3.Error, and then none of it is."""
         rows = self.keys.translate(batch, homes, metrics, self._connection)
-        self._connection.execute("INSERT INTO log (body) VALUES (?)", (pack_log(rows),))
+        self.marks.log(self._connection, pack_log(rows), marks)
         self.waiting += len(rows)
 
     def head(self, rows: int) -> tuple[int, ReadingBatch]:

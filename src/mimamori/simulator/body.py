@@ -1,165 +1,258 @@
-"""Heart rate, respiration and movement of the resident in bed, by sleep stage, wakefulness, hour and mishap.
+"""The resident in bed and what the bed sensor under them tells, as one compiled pass over a day.
 
-May import model and the simulator's scene, dice and life. Pure; rates are those of the body, before any sensor.
+May import model and the simulator's scene, dice, life, truth and loops. Pure. The body: heart rate, respiration and
+movement by sleep stage, wakefulness, hour and mishap; then the sensor: its noise, bouts of loss, and phantoms of the
+empty bed.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.model.times import DAY, HOUR, MINUTE, SECOND, Nanos
 from mimamori.simulator.decline import DECLINE
-from mimamori.simulator.dice import bouts, inside, knots, wave
+from mimamori.simulator.dice import KNOT, bouts, knots
 from mimamori.simulator.life import UTC_OFFSET, Life, Place
-from mimamori.simulator.scene import Act, Persona
+from mimamori.simulator.loops import bell, compiled, hashed, share, within_bouts
+from mimamori.simulator.scene import Act, BedSensor, Persona
 from mimamori.simulator.truth import TruthEvent
 
 _CYCLE = 95 * MINUTE  # of light, deep and dreaming sleep
 _RAMP = 90 * SECOND  # an onset is not a step
+_SETTLED = 3 * HOUR  # the heart has long settled
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vitals:
-    """The body at n moments. heart, breath: (n,) float64 1/min, NaN where there is none (or nobody). movement: (n,)
-    float64 0-100, 0 where nobody is in bed. present: (n,) bool.
-    """
-
-    heart: Floats
-    breath: Floats
-    movement: Floats
-    present: NDArray[np.bool_]
-
-    def take(self, which: NDArray[np.intp]) -> Vitals:
-        """The moments `which` (indexes)."""
-        return Vitals(
-            heart=self.heart[which], breath=self.breath[which], movement=self.movement[which],
-            present=self.present[which],
-        )  # fmt: skip
-
-
-def vitals_of(
-    life: Life, persona: Persona, at: Nanos, *, events: Sequence[TruthEvent], rng: np.random.Generator, begin: int
-) -> Vitals:
-    """The body at times `at` (n,) ns, ascending, within the day that begins at `begin`.
-
-    Every draw is made for the whole day whatever the resident does, so that an event changes nothing but itself.
-    """
-    step = life.steps_at(at)
-    present = life.place[step] == Place.BED
-    day = _draw(rng, len(at), begin)
-    period = float(at[-1] - at[0]) / max(len(at) - 1, 1) / (10 * SECOND)
-    heart, breath, movement = np.full(len(at), np.nan), np.full(len(at), np.nan), np.zeros(len(at))
-    here = np.flatnonzero(present & (life.act[step] != Act.STILL))
-    if len(here):
-        heart[here], breath[here], movement[here] = _alive(
-            at[here], life.act[step[here]] == Act.SLEEP, at[here] - life.start[step[here]], persona, events=events,
-            day=replace(day, each=day.each[:, here]), period=period,
-        )  # fmt: skip
-    return Vitals(heart=heart, breath=breath, movement=movement, present=present)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Chance:
-    """The chance of one day. each: (5, n) float32: heart, breath, movement (standard normal), turns, size (uniform).
-
-    heart, breath: (k,) knots of slow waves; heart_shift, breath_shift: of the whole day. pauses: of breathing.
-    """
-
-    begin: int
-    each: NDArray[np.float32]
-    heart: Floats
-    breath: Floats
-    heart_shift: float
-    breath_shift: float
-    pauses: tuple[Nanos, Nanos]
-
-
-def _draw(rng: np.random.Generator, n: int, begin: int) -> _Chance:
-    each = np.empty((5, n), np.float32)
-    rng.standard_normal(dtype=np.float32, out=each[:3])
-    rng.random(dtype=np.float32, out=each[3:])
-    return _Chance(
-        begin=begin, each=each, heart=knots(rng, DAY), breath=knots(rng, DAY), heart_shift=rng.normal(0, 1.8),
-        breath_shift=rng.normal(0, 0.5), pauses=bouts(rng, begin, DAY, 0.35, 25 * SECOND),
-    )  # fmt: skip
-
-
-def _alive(
-    at: Nanos, asleep: NDArray[np.bool_], since: Nanos, persona: Persona, *, events: Sequence[TruthEvent],
-    day: _Chance, period: float,
-) -> tuple[Floats, Floats, Floats]:  # fmt: skip
-    """(heart, breath, movement) of somebody in bed at times `at` (n,), who has slept or lain awake for `since` (n,).
-
-    period: cadence of the sensor in ten seconds: it sees a turn as often as it looks.
-    """
-    deep, dream = _depth(since)
-    heart = persona.body.heart_rate + _heart_shift(at, since, day) + np.where(asleep, 4 * (dream - deep), 7.0)
-    heart = _rhythm(heart, persona.body.rhythm, day.each[0])
-    slow = 0.9 * wave(day.breath, at - day.begin) + day.breath_shift
-    uneven = day.each[1] * (0.4 + dream)
-    breath = persona.body.respiration_rate + slow + uneven + np.where(asleep, 0.0, 2.0)
-    for event in events:
-        heart, breath = _mishap(event, at, heart, breath, day.pauses)
-    return heart, breath, _movement(since, asleep, persona.sleep.restless * period, day.each[2:])
-
-
-def _depth(since: Nanos) -> tuple[Floats, Floats]:
-    """(deep sleep, dreaming), each 0-1: deep sleep fades over the night, dreaming grows."""
-    cycle = (since % _CYCLE) / _CYCLE
-    late = np.clip(since / (6 * HOUR), 0, 1)
-    return np.sin(np.pi * cycle) ** 2 * (1 - 0.7 * late), np.clip((cycle - 0.75) * 4, 0, 1) * (0.4 + 0.6 * late)
-
-
-def _heart_shift(at: Nanos, since: Nanos, day: _Chance) -> Floats:
-    hour = ((at + UTC_OFFSET) % DAY) / HOUR
-    circadian = -2.5 * np.cos(2 * np.pi * (hour - 4) / 24)
-    settling = 5 * np.exp(-since / (10 * MINUTE))
-    return np.asarray(circadian + settling + 2.0 * wave(day.heart, at - day.begin) + day.heart_shift)
-
-
-def _rhythm(heart: Floats, rhythm: str, beat: NDArray[np.float32]) -> Floats:
-    if rhythm == "fibrillation":
-        return np.asarray(heart + 9 * beat)
-    return np.asarray(np.maximum(heart, 60.0)) if rhythm == "paced" else heart
-
-
-def _movement(since: Nanos, asleep: NDArray[np.bool_], restless: float, chance: NDArray[np.float32]) -> Floats:
-    """Breathing and heartbeat alone give 0-6; a turn gives 20-90; lying down gives most.
-
-    Before a 60-GHz module 0-34 % of the values of people lie below 2, half of them below 2 %; here 21 % do.
-    """
-    turns = chance[1] < np.minimum(np.where(asleep, 0.012, 0.1) * restless, 0.9)
-    quiet, size = np.abs(2.6 + 1.4 * chance[0]), 20 + 70 * chance[2]
-    return np.asarray(np.where(turns | (since < 20 * SECOND), size, quiet))
-
 
 _GROWING: Mapping[str, tuple[int, float, float]] = {
     "fever": (6 * HOUR, 22, 7), "heat-stroke": (2 * HOUR, 35, 8), "slow-decline": (DECLINE, 6, 0),
 }  # fmt: skip
 """Kinds that grow: (time to the full of it, heart rate, respiration), both added in 1/min."""
+_TACHYCARDIA, _BRADYCARDIA, _APNOEA, _GROWS = range(4)
+_KINDS = {"tachycardia": _TACHYCARDIA, "bradycardia": _BRADYCARDIA, "apnoea": _APNOEA} | dict.fromkeys(_GROWING, _GROWS)
+_RHYTHMS = ("steady", "fibrillation", "paced")
 
 
-def _mishap(
-    event: TruthEvent, at: Nanos, heart: Floats, breath: Floats, pauses: tuple[Nanos, Nanos]
-) -> tuple[Floats, Floats]:
-    now = (at >= event.start) & (at < event.end)
-    onset = np.clip((at - event.start) / _RAMP, 0, 1)
-    match event.kind:
-        case "tachycardia":
-            return np.where(now, heart + onset * (132 - 0.8 * heart), heart), np.where(now, breath + 5 * onset, breath)
-        case "bradycardia":
-            return np.where(now, heart + onset * (30 - 0.9 * heart), heart), breath
-        case kind if kind in _GROWING:
-            span, more_heart, more_breath = _GROWING[kind]
-            share = np.where(now, np.clip((at - event.start) / span, 0, 1), 0)
-            return heart + more_heart * share, breath + more_breath * share
-        case "apnoea":
-            return heart, np.where(now & inside(at, *pauses), 0.0, breath)
-        case _:
-            return heart, breath
+class _Line(NamedTuple):
+    """The line of life, and the (k,) mishaps of the body: kind, start, end, and how what grows grows."""
+
+    start: Nanos
+    place: NDArray[np.int8]
+    act: NDArray[np.int8]
+    kind: NDArray[np.int64]
+    begins: Nanos
+    ends: Nanos
+    grows: Floats
+
+
+class _Chance(NamedTuple):
+    """The chance of a day: knots of slow waves, shifts of the whole day, bouts as (starts, ends), and the seed of what
+    hangs on the moment alone.
+    """
+
+    begin: int
+    heart: Floats
+    breath: Floats
+    heart_shift: float
+    breath_shift: float
+    lost_heart: tuple[Nanos, Nanos]
+    lost_breath: tuple[Nanos, Nanos]
+    phantom: tuple[Nanos, Nanos]
+    pauses: tuple[Nanos, Nanos]
+    faint: tuple[Nanos, Nanos]
+    seed: int
+
+
+class _Numbers(NamedTuple):
+    """Of persona and sensor, as in their files; turns: of somebody asleep and awake, a look of the sensor."""
+
+    heart_rate: float
+    respiration_rate: float
+    rhythm: int
+    turns_asleep: float
+    turns_awake: float
+    heart_noise: float
+    respiration_noise: float
+    phantom_heart: float
+    phantom_respiration: float
+    slower: int
+
+
+class Told(NamedTuple):
+    """What the sensor says. heart: (n,) times, values in 1/min; breath: (m,) likewise; movement (k,) 0-100 and in_bed
+    (k,) 0 or 1 at times at (k,). Times ns, ascending.
+    """
+
+    heart_at: Nanos
+    heart: Floats
+    breath_at: Nanos
+    breath: Floats
+    at: Nanos
+    movement: Floats
+    in_bed: Floats
+
+
+def tell_bed(
+    life: Life, persona: Persona, sensor: BedSensor, at: Nanos, *, events: Sequence[TruthEvent], begin: int,
+    rng: np.random.Generator, pauses: np.random.Generator, seed: int, feet: Sequence[tuple[int, int]],
+) -> Told:  # fmt: skip
+    """What the sensor tells at times `at` (n,) ns, ascending, on the day that begins at `begin`.
+
+    Nothing is drawn that hangs on what the resident does: an event changes nothing but itself. rng: of the home and
+    day; pauses: likewise, for pauses of breathing only; seed: of the home. feet: (start, end) of times at which the
+    sensor lies at the feet, where little is felt.
+    """
+    mishaps = [e for e in events if e.kind in _KINDS]
+    line = _Line(
+        start=life.start, place=life.place, act=life.act, kind=np.array([_KINDS[e.kind] for e in mishaps], np.int64),
+        begins=np.array([e.start for e in mishaps], np.int64), ends=np.array([e.end for e in mishaps], np.int64),
+        grows=np.array([_GROWING.get(e.kind, (1, 0, 0)) for e in mishaps], np.float64).reshape(-1, 3),
+    )  # fmt: skip
+    chance = _Chance(
+        begin=begin, heart=knots(rng, DAY), breath=knots(rng, DAY), heart_shift=rng.normal(0, 1.8),
+        breath_shift=rng.normal(0, 0.5), lost_heart=bouts(rng, begin, DAY, sensor.lost, 100 * SECOND),
+        lost_breath=bouts(rng, begin, DAY, sensor.lost, 100 * SECOND),
+        phantom=bouts(rng, begin, DAY, sensor.phantom, 8 * MINUTE),
+        pauses=bouts(pauses, begin, DAY, 0.35 if _APNOEA in line.kind else 0.0, 25 * SECOND),
+        faint=(np.array([s for s, _ in feet], np.int64), np.array([e for _, e in feet], np.int64)), seed=seed,
+    )  # fmt: skip
+    looks = persona.sleep.restless * sensor.every / (10 * SECOND)  # it sees a turn as often as it looks
+    numbers = _Numbers(
+        heart_rate=persona.body.heart_rate, respiration_rate=persona.body.respiration_rate,
+        rhythm=_RHYTHMS.index(persona.body.rhythm), turns_asleep=min(0.012 * looks, 0.9),
+        turns_awake=min(0.1 * looks, 0.9), heart_noise=sensor.heart_noise, respiration_noise=sensor.respiration_noise,
+        phantom_heart=sensor.phantom_heart, phantom_respiration=sensor.phantom_respiration,
+        slower=max(sensor.idle_every // sensor.every, 1),
+    )  # fmt: skip
+    return Told(*_tell(at, line, chance, numbers))
+
+
+_SLEEP, _STILL, _BED = int(Act.SLEEP), int(Act.STILL), int(Place.BED)
+_NONE, _FIBRILLATION, _PACED = range(3)
+
+
+@compiled
+def _depth(since: int) -> Any:
+    """(deep sleep, dreaming), each 0-1: deep sleep fades over the night, dreaming grows."""
+    cycle = (since % _CYCLE) / _CYCLE
+    late = min(max(since / (6 * HOUR), 0.0), 1.0)
+    wave = math.sin(math.pi * cycle)
+    return wave * wave * (1 - 0.7 * late), min(max((cycle - 0.75) * 4, 0.0), 1.0) * (0.4 + 0.6 * late)
+
+
+@compiled
+def _wave(through: Any, since: int) -> float:
+    """Smooth noise, standard deviation about 0.8, `since` ns after the beginning of what `knots` drew."""
+    before = since // KNOT
+    part = (since - before * KNOT) / KNOT
+    return float(through[before] * (1 - part) + through[before + 1] * part)
+
+
+@compiled
+def _alive(now: int, rest: Any, numbers: Any, chance: Any, dice: Any) -> Any:
+    """(heart rate, respiration) of somebody in bed. rest: (ns since they fell asleep or lay down awake, asleep)."""
+    since, asleep = rest
+    deep, dream = _depth(since)
+    into = now - chance.begin
+    heart = numbers.heart_rate + 2.0 * _wave(chance.heart, into) + chance.heart_shift
+    heart -= 2.5 * math.cos(2 * math.pi * (((now + UTC_OFFSET) % DAY) / HOUR - 4) / 24)
+    if since < _SETTLED:
+        heart += 5 * math.exp(-since / (10 * MINUTE))
+    heart += 4 * (dream - deep) if asleep else 7.0
+    if numbers.rhythm == _FIBRILLATION:
+        heart += 9 * bell(dice, 0)
+    elif numbers.rhythm == _PACED:
+        heart = max(heart, 60.0)
+    breath = numbers.respiration_rate + 0.9 * _wave(chance.breath, into) + chance.breath_shift
+    breath += bell(dice, 1) * (0.4 + dream) + (0.0 if asleep else 2.0)
+    return heart, breath
+
+
+@compiled
+def _mishaps(now: int, heart: float, breath: float, line: Any, pause: Any) -> Any:
+    for k in range(len(line.kind)):
+        if not line.begins[k] <= now < line.ends[k]:
+            continue
+        kind, since = line.kind[k], now - line.begins[k]
+        onset = min(since / _RAMP, 1.0)
+        if kind == _TACHYCARDIA:
+            heart, breath = heart + onset * (132 - 0.8 * heart), breath + 5 * onset
+        elif kind == _BRADYCARDIA:
+            heart += onset * (30 - 0.9 * heart)
+        elif kind == _GROWS:
+            grown = min(since / line.grows[k, 0], 1.0)
+            heart, breath = heart + line.grows[k, 1] * grown, breath + line.grows[k, 2] * grown
+        elif pause:
+            breath = 0.0
+    return heart, breath
+
+
+@compiled
+def _movement(since: int, asleep: Any, numbers: Any, dice: Any, turn: Any) -> float:
+    """Breathing and heartbeat alone give 0-6; a turn gives 20-90; lying down gives most.
+
+    Before a 60-GHz module 0-34 % of the values of people lie below 2, half of them below 2 %; here 21 % do.
+    """
+    chance = numbers.turns_asleep if asleep else numbers.turns_awake
+    if share(turn, 0) < chance or since < 20 * SECOND:
+        return float(20 + 70 * share(turn, 1))
+    return float(abs(2.6 + 1.4 * bell(dice, 2)))
+
+
+@compiled
+def _felt(heart: float, breath: float, phantom: Any, numbers: Any, dice: Any) -> Any:
+    """What the sensor makes of the body, or of an empty bed."""
+    if phantom:
+        return numbers.phantom_heart + bell(dice, 3), numbers.phantom_respiration + 0.3 * bell(dice, 4)
+    told = breath + numbers.respiration_noise * bell(dice, 4)
+    return heart + numbers.heart_noise * bell(dice, 3), 0.0 if breath == 0 else told  # a pause is a measured zero
+
+
+@compiled
+def _tell(at: Any, line: Any, chance: Any, numbers: Any) -> Any:
+    n = len(at)
+    times, values, count = np.empty((3, n), np.int64), np.empty((4, n)), np.zeros(3, np.int64)
+    no_heart, no_breath, in_phantom, in_pause = (
+        within_bouts(at, chance.lost_heart), within_bouts(at, chance.lost_breath), within_bouts(at, chance.phantom),
+        within_bouts(at, chance.pauses),
+    )  # fmt: skip
+    faint = within_bouts(at, chance.faint)
+    step, was = 0, False
+    for i in range(n):
+        now = at[i]
+        while step + 1 < len(line.start) and line.start[step + 1] <= now:
+            step += 1
+        present = line.place[step] == _BED
+        told = present or present != was or i % numbers.slower == 0
+        was = present
+        if not told:
+            continue
+        dice, moved, heart, breath = hashed(now, 1000, chance.seed), 0.0, math.nan, math.nan
+        phantom = not present and in_phantom[i]
+        if present and line.act[step] != _STILL:
+            since, asleep = now - line.start[step], line.act[step] == _SLEEP
+            heart, breath = _alive(now, (since, asleep), numbers, chance, dice)
+            heart, breath = _mishaps(now, heart, breath, line, in_pause[i])
+            moved = _movement(since, asleep, numbers, dice, hashed(now, 1001, chance.seed))
+        heart, breath = _felt(heart, breath, phantom, numbers, dice)
+        dull = hashed(now, 1002, chance.seed)
+        if faint[i]:
+            moved /= 3
+        shaken = moved > 60  # a turn drowns the small signals
+        times[2, count[2]], values[2, count[2]], values[3, count[2]] = now, np.rint(moved), 1.0 if present else 0.0
+        count[2] += 1
+        if not (math.isnan(heart) or no_heart[i] or shaken or (faint[i] and share(dull, 0) < 0.8)):
+            times[0, count[0]], values[0, count[0]] = now, min(max(np.rint(heart), 25.0), 220.0)
+            count[0] += 1
+        if not (math.isnan(breath) or no_breath[i] or shaken or (faint[i] and share(dull, 1) < 0.8)):
+            times[1, count[1]], values[1, count[1]] = now, min(max(np.rint(breath * 10) / 10, 0.0), 60.0)
+            count[1] += 1
+    h, b, k = count
+    return (
+        times[0, :h].copy(), values[0, :h].copy(), times[1, :b].copy(), values[1, :b].copy(), times[2, :k].copy(),
+        values[2, :k].copy(), values[3, :k].copy(),
+    )  # fmt: skip

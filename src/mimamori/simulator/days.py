@@ -13,7 +13,7 @@ import numpy as np
 from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import HOUR, Nanos
 from mimamori.simulator.decline import persona_on
-from mimamori.simulator.faults import MILLI, REACH, Rows, befall, in_one, join
+from mimamori.simulator.faults import MILLI, REACH, Rows, befall, in_time, join
 from mimamori.simulator.households import SimulatedHome
 from mimamori.simulator.life import Life, Step, day_of, midnight, plan_day
 from mimamori.simulator.loops import order_of
@@ -82,7 +82,7 @@ def days_between(start: int, end: int) -> Iterator[tuple[int, int]]:
 def by_household(
     homes: Sequence[SimulatedHome], *, start: int, end: int, seed: int, events: Sequence[TruthEvent], order: Order
 ) -> Iterator[ReadingBatch]:
-    """What `simulate` tells of each calendar day, household by household, each household's in its order."""
+    """What `simulate` tells of each calendar day, household by household; those of one moment in their order."""
     check_events(events, [home.id for home in homes])
     lines = [Timeline(home, seed=seed, events=events) for home in homes]
     firsts = np.concatenate([[0], np.cumsum([len(home.devices) for home in homes])]).tolist()
@@ -92,8 +92,9 @@ def by_household(
         for i, line in enumerate(lines):
             today = report_day(line.home, line.life(day), day, seed=seed, events=line.around(day))
             left = waiting[i]
-            in_order = left is None and today.sent is today.taken  # nothing has befallen a device
-            waiting[i] = today if in_order else _in_time(join(left, today) if left else today, order)
+            both = join(left, today) if left else today
+            befallen = left is not None or today.sent is not today.taken
+            waiting[i] = in_time(both, _key(both, order)) if befallen else today
         low, high = max(midnight(day), start), min(midnight(day + 1), end)
         if low < high:
             yield _between([rows for rows in waiting if rows is not None], firsts, low, high, order)
@@ -126,22 +127,23 @@ def _later(rows: Rows, limit: int, order: Order) -> Rows | None:
     return rows.take(later) if len(later) else None
 
 
-def _in_time(rows: Rows, order: Order) -> Rows:
-    """One household's rows by the key, then device, then metric; alike ones as they come."""
-    packed = in_one(_key(rows, order), rows.device, rows.metric)
-    return rows.take(np.argsort(packed, kind="stable"))
+def _within(rows: Rows, low: int, high: int, order: Order) -> Rows:
+    key = _key(rows, order)
+    if not len(key) or (low <= key.min() and key.max() < high):
+        return rows
+    return rows.take(np.flatnonzero((key >= low) & (key < high)))
 
 
 def _between(waiting: Sequence[Rows], firsts: Sequence[int], low: int, high: int, order: Order) -> ReadingBatch:
     """All homes' readings with low <= key < high, one household after the other."""
-    cuts = [slice(*np.searchsorted(_key(rows, order), (low, high)).tolist()) for rows in waiting]
-    sizes = [cut.stop - cut.start for cut in cuts]
-    device, metric, value, taken, sent = (
-        np.concatenate([getattr(rows, column)[cut] for rows, cut in zip(waiting, cuts, strict=True)])
-        for column in ("device", "metric", "value", "taken", "sent")
+    cuts = [_within(rows, low, high, order) for rows in waiting]
+    sizes = [len(rows.taken) for rows in cuts]
+    device, metric, value, taken = (
+        np.concatenate([getattr(rows, column) for rows in cuts]) for column in ("device", "metric", "value", "taken")
     )
+    as_taken = all(rows.sent is rows.taken for rows in cuts)
     return ReadingBatch(
         home=np.repeat(np.arange(len(waiting), dtype=np.int32), sizes),
         device=device + np.repeat(np.array(firsts[:-1], np.int32), sizes), metric=metric, value=value, taken=taken,
-        got=sent, flags=np.zeros(len(taken), np.uint8),
+        got=taken if as_taken else np.concatenate([rows.sent for rows in cuts]), flags=np.zeros(len(taken), np.uint8),
     )  # fmt: skip

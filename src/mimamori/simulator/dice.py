@@ -32,6 +32,7 @@ class Use(IntEnum):
     PLAN = 10
     DEMO = 11
     HABITS = 12
+    PAUSES = 13  # of breathing
 
 
 def generator(seed: int, use: Use, home: int = 0, day: int = 0) -> np.random.Generator:
@@ -97,19 +98,12 @@ class Dice:
         return next(iter(weights))
 
 
-_KNOT = 3 * MINUTE
+KNOT = 3 * MINUTE
 
 
 def knots(rng: np.random.Generator, length: int) -> NDArray[np.float64]:
-    """(k,) what `wave` of a stretch of `length` ns goes through."""
-    return rng.standard_normal(length // _KNOT + 2)
-
-
-def wave(through: NDArray[np.float64], since: Nanos) -> NDArray[np.float64]:
-    """(n,) smooth noise, standard deviation about 0.8, at times since the beginning of the stretch (n,) ns."""
-    before = since // _KNOT
-    share = (since - before * _KNOT) / _KNOT
-    return through[before] * (1 - share) + through[before + 1] * share
+    """(k,) standard normal: what a smooth noise goes through, one each KNOT of a stretch of `length` ns."""
+    return rng.standard_normal(length // KNOT + 2)
 
 
 def stream(rng: np.random.Generator, length: int, rate: float) -> Nanos:
@@ -126,14 +120,6 @@ def bouts(rng: np.random.Generator, begin: int, length: int, share: float, mean:
     starts = begin + (rng.random(count) * length).astype(np.int64)
     ends = starts + (rng.exponential(mean, count)).astype(np.int64)
     return np.sort(starts), np.sort(ends)
-
-
-def inside(at: Nanos, starts: Nanos, ends: Nanos) -> NDArray[np.bool_]:
-    """(n,) whether each of the ascending times lies in any of the intervals [start, end), which may overlap."""
-    change = np.zeros(len(at) + 1, np.int32)
-    np.add.at(change, np.searchsorted(at, starts), 1)
-    np.subtract.at(change, np.searchsorted(at, ends), 1)
-    return np.asarray(np.cumsum(change[:-1]) > 0)
 
 
 def lots(at: Nanos, salt: NDArray[np.int32] | Nanos | int, seed: int) -> NDArray[np.float64]:

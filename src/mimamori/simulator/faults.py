@@ -159,9 +159,13 @@ def join(a: Rows, b: Rows) -> Rows:
     )  # fmt: skip
 
 
-def in_one(at: Nanos, device: NDArray[np.int32], metric: NDArray[np.int16]) -> NDArray[np.int64]:
-    """(n,) time (whole milliseconds), device of a household and metric as one number that sorts as the three do."""
-    return (at // MILLI << 20) | (device.astype(np.int64) << 8) | metric
+def in_time(rows: Rows, key: Nanos | None = None) -> Rows:
+    """The rows of a household by the key (n,) ns (None: the time taken), then device, then metric; alike ones as they
+    stand.
+    """
+    at = rows.taken if key is None else key
+    packed = (at // MILLI << 20) | (rows.device.astype(np.int64) << 8) | rows.metric
+    return rows.take(np.argsort(packed, kind="stable"))
 
 
 def _which(event: TruthEvent, device_ids: Sequence[str]) -> int:

@@ -6,6 +6,7 @@ May import numpy and numba. What is compiled here reads and writes nothing but i
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import NormalDist
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -14,7 +15,7 @@ from numba import njit, vectorize
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _compiled(function: F) -> F:
+def compiled(function: F) -> F:
     """Machine code, made at first use and kept on disk; where no folder can be written to, made anew at each start."""
     try:
         return cast("F", njit(cache=True, nogil=True)(function))
@@ -31,7 +32,7 @@ def _everywhere(function: Callable[..., float]) -> Callable[..., Any]:
         return cast("Callable[..., Any]", vectorize(types)(function))  # type: ignore[no-untyped-call]
 
 
-@_compiled
+@compiled
 def follow(target: Any, up: float, down: float) -> Any:
     """(n,) float64: a value that goes after (n,) `target` by a share of the distance a step, `up` when it is above."""
     out = np.empty(len(target))
@@ -43,7 +44,7 @@ def follow(target: Any, up: float, down: float) -> Any:
     return out
 
 
-@_compiled
+@compiled
 def apart(at: Any, hold_off: int) -> Any:
     """(n,) bool: which of the (n,) ascending times are at least `hold_off` after the last one kept."""
     kept = np.zeros(len(at), np.bool_)
@@ -58,7 +59,7 @@ def apart(at: Any, hold_off: int) -> Any:
 _LOW, _HALF = 22, 11  # bits: what shares all but the low ones fits into the processor's cache, and is sorted in halves
 
 
-@_compiled
+@compiled
 def _by_half(key: Any, shift: int, turn: Any, out: Any) -> None:
     mask = (1 << _HALF) - 1
     ends = np.zeros(mask + 2, np.int64)
@@ -72,7 +73,7 @@ def _by_half(key: Any, shift: int, turn: Any, out: Any) -> None:
         ends[half] += 1
 
 
-@_compiled
+@compiled
 def order_of(key: Any) -> Any:
     """(n,) int64: which of the (n,) int64 keys comes when, none negative; alike ones as they stand. A radix sort."""
     n, most = len(key), 0
@@ -95,14 +96,49 @@ def order_of(key: Any) -> Any:
     return turn
 
 
-def _mixed(at: Any, salt: Any, seed: Any) -> Any:
+@compiled
+def hashed(at: int, salt: int, seed: int) -> Any:
+    """64 bits that hang on the three numbers alone. The finisher of SplitMix64 (Steele, Lea and Flood 2014)."""
     x = np.uint64(at) + np.uint64((seed * np.int64(0x9E3779B9) + 1) & 0xFFFFFFFF) * np.uint64(0x9E3779B97F4A7C15)
     x += np.uint64(salt) * np.uint64(0xD1B54A32D192ED03)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    x ^= x >> np.uint64(31)
-    return np.float64(x >> np.uint64(11)) / 2.0**53
+    return x ^ (x >> np.uint64(31))
+
+
+def _mixed(at: Any, salt: Any, seed: Any) -> Any:
+    return np.float64(hashed(at, salt, seed) >> np.uint64(11)) / 2.0**53
 
 
 mixed: Callable[..., Any] = _everywhere(_mixed)
-"""A ufunc of three int64: a uniform number in [0, 1). The finisher of SplitMix64 (Steele, Lea and Flood 2014)."""
+"""A ufunc of three int64: a uniform number in [0, 1)."""
+
+_BELL = np.array([NormalDist().inv_cdf((i + 0.5) / 4096) for i in range(4096)])
+
+
+@compiled
+def bell(dice: Any, which: int) -> float:
+    """Standard normal, the `which`-th (0-4) of 64 hashed bits: one of 4096 quantiles, the outermost 3.7 away."""
+    return float(_BELL[(dice >> np.uint64(12 * which)) & np.uint64(4095)])
+
+
+@compiled
+def share(dice: Any, which: int) -> float:
+    """Uniform in [0, 1), the `which`-th (0 or 1) of 64 hashed bits."""
+    return float(np.float64((dice >> np.uint64(32 * which)) & np.uint64(0xFFFFFFFF)) / 2.0**32)
+
+
+@compiled
+def within_bouts(at: Any, spans: Any) -> Any:
+    """(n,) bool: whether each of the ascending times lies in any of the intervals (starts, ends), which may overlap;
+    each of the two ascending.
+    """
+    starts, ends = spans
+    inside, begun, over = np.zeros(len(at), np.bool_), 0, 0
+    for i in range(len(at) if len(starts) else 0):
+        while begun < len(starts) and starts[begun] <= at[i]:
+            begun += 1
+        while over < len(ends) and ends[over] <= at[i]:
+            over += 1
+        inside[i] = begun > over
+    return inside

@@ -6,21 +6,20 @@ May import model and the simulator's other pure files. Pure: the same arguments 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.model.metrics import Metrics
 from mimamori.model.times import DAY, HOUR, MINUTE, SECOND, Nanos
-from mimamori.simulator.body import vitals_of
-from mimamori.simulator.dice import Use, bouts, generator, inside, lots, stream
-from mimamori.simulator.faults import Rows, disturb, in_one
+from mimamori.simulator.body import tell_bed
+from mimamori.simulator.dice import Use, generator, lots, stream
+from mimamori.simulator.faults import Rows, disturb, in_time
 from mimamori.simulator.house import climate, daytime, load, within
 from mimamori.simulator.households import SimulatedHome
 from mimamori.simulator.life import Life, Place, midnight
 from mimamori.simulator.loops import apart
-from mimamori.simulator.scene import ROOMS, Act, BedSensor, MotionSensor, RoomClimate
+from mimamori.simulator.scene import ROOMS, Act, MotionSensor, RoomClimate
 from mimamori.simulator.truth import TruthEvent
 
 _METRICS = Metrics()
@@ -41,12 +40,16 @@ Part = tuple[str, str, Nanos, NDArray[np.float64]]
 
 
 def report_day(home: SimulatedHome, life: Life, day: int, *, seed: int, events: Sequence[TruthEvent]) -> Rows:
-    """All readings of the household taken on the calendar day, in the order of time. events: this household's."""
+    """All readings of the household taken on the calendar day. events: this household's.
+
+    In the order of (device, metric, time), or of (time, device, metric) where anything befalls the household.
+    """
     parts = [
         *_bed(home, life, day, seed, events), *_meter(home, life, day, seed, events), *_door(home, life, day, events),
         *_climate(home, life, day, seed, events), *_motion(home, life, day, seed, events), *_beats(home, day),
     ]  # fmt: skip
     ids = [device.id for device in home.devices]
+    parts.sort(key=lambda p: (ids.index(p[0]), _METRICS.index(p[1])))
     taken = np.concatenate([p[2] for p in parts]) // _MS * _MS
     sizes = [len(p[2]) for p in parts]
     rows = Rows(
@@ -55,9 +58,8 @@ def report_day(home: SimulatedHome, life: Life, day: int, *, seed: int, events: 
         value=np.concatenate([p[3] for p in parts]), taken=taken, sent=taken,
     )  # fmt: skip
     arrives = lots(rows.taken, rows.device, seed * 1000 + home.number) >= home.kit.lost
-    kept = np.flatnonzero(arrives)
-    rows = rows.take(kept[np.argsort(in_one(taken, rows.device, rows.metric)[kept], kind="stable")])
-    return disturb(rows, events, ids, seed) if events else rows
+    rows = rows.take(np.flatnonzero(arrives))
+    return disturb(in_time(rows), events, ids, seed) if events else rows
 
 
 def _grid(home: SimulatedHome, day: int, every: int, shift: int) -> Nanos:
@@ -70,41 +72,20 @@ def _bed(home: SimulatedHome, life: Life, day: int, seed: int, events: Sequence[
     sensor = home.kit.bed
     if sensor is None:
         return []
-    rng, begin = generator(seed, Use.BED, home.number, day), midnight(day)
+    today, begin = (home.number, day), midnight(day)
+    rng = generator(seed, Use.BED, *today)
     at = _grid(home, day, sensor.every, 1) + rng.integers(0, 200, 1) * _MS
-    body = vitals_of(life, home.persona, at, events=events, rng=rng, begin=begin)
-    lost_heart, lost_breath = (inside(at, *bouts(rng, begin, DAY, sensor.lost, 100 * SECOND)) for _ in range(2))
-    noise = rng.standard_normal((2, len(at)), np.float32)
-    phantom = ~body.present & inside(at, *bouts(rng, begin, DAY, sensor.phantom, 8 * MINUTE))
-    told = np.flatnonzero(_told(sensor, body.present))
-    at, body, noise, phantom = at[told], body.take(told), noise[:, told], phantom[told]
-    lost_heart, lost_breath = lost_heart[told], lost_breath[told]
-    heart = np.where(phantom, sensor.phantom_heart + noise[0], body.heart + sensor.heart_noise * noise[0])
-    breath = np.where(phantom, sensor.phantom_respiration + 0.3 * noise[1],
-                      body.breath + sensor.respiration_noise * noise[1])  # fmt: skip
-    breath = np.where(body.breath == 0, 0.0, breath)  # a pause in breathing is a measured zero
-    if home.kit.motion is None:  # the mat lies at the feet: little is felt
-        faint = _during(at, events, "sensor-moved")
-        lost_heart, lost_breath = (
-            lost | (faint & (lots(at, k, seed + home.number) < 0.8)) for k, lost in enumerate((lost_heart, lost_breath))
-        )
-        body = replace(body, movement=np.where(faint, body.movement / 3, body.movement))
-    shaken = body.movement > 60  # a turn drowns the small signals
-    kept_heart = np.isfinite(heart) & ~lost_heart & ~shaken
-    kept_breath = np.isfinite(breath) & ~lost_breath & ~shaken
+    told = tell_bed(
+        life, home.persona, sensor, at, events=events, begin=begin, rng=rng,
+        pauses=generator(seed, Use.PAUSES, *today), seed=seed * 1000 + home.number,
+        feet=_spans(events, "sensor-moved") if home.kit.motion is None else (),
+    )  # fmt: skip
     return [
-        ("bed", "heart_rate", at[kept_heart], np.clip(np.rint(heart[kept_heart]), 25, 220)),
-        ("bed", "respiration_rate", at[kept_breath], np.clip(np.round(breath[kept_breath], 1), 0, 60)),
-        ("bed", "body_movement", at, np.rint(body.movement)),
-        ("bed", "in_bed", at, body.present.astype(np.float64)),
+        ("bed", "heart_rate", told.heart_at, told.heart),
+        ("bed", "respiration_rate", told.breath_at, told.breath),
+        ("bed", "body_movement", told.at, told.movement),
+        ("bed", "in_bed", told.at, told.in_bed),
     ]
-
-
-def _told(sensor: BedSensor, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Full cadence while occupied and at each change; an empty bed says so less often."""
-    slower = max(sensor.idle_every // sensor.every, 1)
-    changed = np.concatenate([[True], present[1:] != present[:-1]])
-    return np.asarray(present | changed | (np.arange(len(present)) % slower == 0))
 
 
 def _spans(events: Sequence[TruthEvent], *kinds: str) -> list[tuple[int, int]]:

@@ -1,0 +1,55 @@
+"""Chance: what hangs on the moment alone is normal, uniform and independent, and bouts are what a plain look finds."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mimamori.simulator.loops import bell, compiled, hashed, share, within_bouts
+
+N = 40_000
+
+
+@compiled
+def _draws(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    bells, shares = np.empty((5, n)), np.empty((2, n))
+    for i in range(n):
+        dice = hashed(i * 10_000_000_000, 1000, seed)
+        for k in range(5):
+            bells[k, i] = bell(dice, k)
+        for k in range(2):
+            shares[k, i] = share(dice, k)
+    return bells, shares
+
+
+def test_what_hangs_on_the_moment_is_normal_and_independent() -> None:
+    bells, shares = _draws(N, 7)
+    assert np.abs(bells.mean(axis=1)).max() < 4 / np.sqrt(N)
+    assert np.abs(bells.std(axis=1) - 1).max() < 0.015
+    for deviations, below in (
+        (-3.09, 0.001),
+        (-1.995, 0.023),
+        (-0.9986, 0.159),
+        (0.0, 0.5),
+        (1.995, 0.977),
+        (3.09, 0.999),
+    ):
+        assert np.abs((bells < deviations).mean(axis=1) - below).max() < 4 * np.sqrt(below * (1 - below) / N) + 0.0005
+    with_the_next = np.corrcoef(np.vstack([bells, np.roll(bells, 1, axis=1)]))
+    assert np.abs(with_the_next - np.eye(10)).max() < 4.5 / np.sqrt(N)
+    assert np.abs(np.histogram(shares[0], 20, (0, 1))[0] - N / 20).max() < 5 * np.sqrt(N / 20)
+    assert abs(np.corrcoef(shares)[0, 1]) < 4 / np.sqrt(N)
+    assert not np.array_equal(bells, _draws(N, 8)[0])
+
+
+moments = st.lists(st.integers(0, 60), max_size=12)
+
+
+@settings(deadline=None)
+@given(at=moments, spans=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 15)), max_size=8))
+def test_within_bouts_is_within_any_of_them(at: list[int], spans: list[tuple[int, int]]) -> None:
+    begins, ends = (np.array(sorted(edge), np.int64) for edge in ([b for b, _ in spans], [b + n for b, n in spans]))
+    now = np.array(sorted(at), np.int64)
+    plain = [any(b <= t < b + n for b, n in spans) for t in sorted(at)]
+    assert within_bouts(now, (begins, ends)).tolist() == plain

@@ -22,19 +22,22 @@ from numpy.typing import NDArray
 
 from mimamori.alerts.book import Book
 from mimamori.alerts.group import recall
+from mimamori.model.declared import as_of
 from mimamori.model.homes import Homes
 from mimamori.model.times import DAY, NEVER
 from mimamori.notify.outbox import Outbox
 from mimamori.rehearsals import Rehearsals
 from mimamori.rules.engine import READABLE, Engine
+from mimamori.rules.told import Told
 from mimamori.sensors.collector import Collector
 from mimamori.sensors.decode import Decoder
 from mimamori.sensors.profile import topic_filters
 from mimamori.sensors.unstamped import Unstamped
+from mimamori.service.away import Away
 from mimamori.service.channels import addresses, answerable, phone, senders, ways, webhook_outbox
 from mimamori.service.coverage import Coverage
 from mimamori.service.duties import Duties, persons
-from mimamori.service.keep_up import keep_up, place
+from mimamori.service.keep_up import keep_up, known_absences, place
 from mimamori.service.loop import Loop
 from mimamori.service.retention import Kept, look_after
 from mimamori.service.shadows import Shadows
@@ -118,6 +121,8 @@ async def serve(  # noqa: PLR0915 - straight on, see above
         book = Book(site.rule_infos, site.alerts, places=places, askable=homes_with_phone)
         book.restore(await ledger.alert_events(since=NEVER if mark is None else now - 30 * DAY))
         missed = book.repair(begun.engine.current(), homes) if begun.restored else []
+        away = Away(homes, as_of(await ledger.declarations(), now))
+        away.take(await known_absences(ledger, clock))
         people = persons(await ledger.all_staff())
         collector = await stack.enter_async_context(
             Collector(
@@ -134,7 +139,7 @@ async def serve(  # noqa: PLR0915 - straight on, see above
             history=recall(reversed(await ledger.notices(limit=HISTORY)), now),
             outbox=Outbox(ledger, senders(settings, site.alerts.texts, stack), clock=clock.now),
             webhooks=webhook_outbox(ledger, clock.now, stack), addresses=addresses(await ledger.webhooks()),
-            desk=desk, shadows=begun.shadows, people=people, residents=residents,
+            desk=desk, shadows=begun.shadows, away=away, people=people, residents=residents,
             ways=ways(settings, site.alerts.limits), missed=missed,
             duties=Duties(people=people, homes=homes_with_phone), stall=Stall(site.zone),
         )  # fmt: skip
@@ -287,7 +292,9 @@ async def _begin_engine(  # noqa: PLR0917 - what it begins from
         return _Begun(present, engine, shadows, restored=False)
     await shadows.restore(site, saved, engine, ledger)
     shadows.set_own(own)
-    return _Begun(present, engine, shadows, restored=await _catch_up((engine, shadows), at, readings, now))
+    said = await ledger.declarations()
+    told = [Told(one, homes, said, since=at) for one in (engine, shadows)]
+    return _Begun(present, engine, shadows, restored=await _catch_up(told, at, readings, now))
 
 
 def _begin_from(engine: Engine, saved: Mapping[str, NDArray[Any]]) -> bool:
@@ -302,8 +309,8 @@ def _begin_from(engine: Engine, saved: Mapping[str, NDArray[Any]]) -> bool:
     return True
 
 
-async def _catch_up(engines: Sequence[Engine | Shadows], at: int, readings: ReadingStore, now: int) -> bool:
-    """The readings stored since `at`, then on from here: downtime is not quiet time."""
+async def _catch_up(engines: Sequence[Told], at: int, readings: ReadingStore, now: int) -> bool:
+    """The readings stored and what was said since `at`, then on from here: downtime is not quiet time."""
     try:
         async for batch in readings.scan_all(at + 1, now + 1):
             for engine in engines:

@@ -187,12 +187,14 @@ def service(tmp_path: Path, site: Site, broker: Broker, api_at: Callable[..., Ap
     known = asyncio.Event()
 
     @asynccontextmanager
-    async def started(*, start: int = START, phone: str = "", port: int = 0, **more: Any) -> AsyncIterator[Service]:
+    async def started(
+        *, start: int = START, phone: str = "", port: int = 0, speed: float = SPEED, **more: Any
+    ) -> AsyncIterator[Service]:
         async def prepare(ledger: Ledger, homes: Homes, engine: Engine, clock: Clock, _: object) -> None:
             await registered(ledger, homes, phone)
             known.set()
 
-        port, stop, clock = port or free_port(), asyncio.Event(), Clock(speed=SPEED, start=start)
+        port, stop, clock = port or free_port(), asyncio.Event(), Clock(speed=speed, start=start)
         settings = Settings(data=tmp_path / "data", broker=broker.url, port=port, **more)
         task = asyncio.create_task(serve(site, settings, clock=clock, stop=stop, prepare=prepare))
         api = api_at(port)

@@ -11,11 +11,13 @@ import pytest
 
 from mimamori.alerts.book import Book
 from mimamori.app import _begin_from, _catch_up
+from mimamori.model.declared import Declaration, Spans, as_of
 from mimamori.model.findings import Verdict
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch, concat
-from mimamori.model.times import HOUR, MINUTE
+from mimamori.model.times import HOUR, MINUTE, NEVER
 from mimamori.rules.engine import Engine
+from mimamori.rules.told import Told
 from mimamori.service.snapshot import rows_of, take_rows
 from mimamori.simulate import write_days
 from mimamori.site import Site
@@ -53,12 +55,16 @@ async def restart_law(path: Path, site: Site, folder: Path, most: int) -> int:
     store = await EmbeddedReadings.open(folder, homes=homes, metrics=site.metrics, stage_at=20_000)
     marks = set(rng.choice(len(parts) - 1, min(MARKS, len(parts) - 1), replace=False).tolist())
     saved: dict[str, np.ndarray] = {}
+    said: list[Declaration] = []
     at = dies = -1
     compared = 0
     for i, part in enumerate(parts):
         now = int(part.got[-1])
         await store.append(part)
         never.step(part, now)
+        if rng.random() < 0.3:  # after the step, as the loop does it
+            said.append(one_absence(rng, homes, as_of(said, now), now))
+            never.declare({homes.find(h): spans for h, spans in as_of(said, now).items()})
         if i == dies:
             await store.close()
             ours = Homes()
@@ -67,7 +73,7 @@ async def restart_law(path: Path, site: Site, folder: Path, most: int) -> int:
             store = await EmbeddedReadings.open(folder, homes=ours, metrics=site.metrics, stage_at=20_000)
             again = Engine(ours, site.rules, site.metrics, site.zone)
             assert _begin_from(again, saved)
-            assert await _catch_up((again,), at, store, now)
+            assert await _catch_up([Told(again, ours, said, since=at)], at, store, now)
             compared += same(never, homes, again, ours)
             await store.close()
             store = await EmbeddedReadings.open(folder, homes=homes, metrics=site.metrics, stage_at=20_000)
@@ -76,6 +82,18 @@ async def restart_law(path: Path, site: Site, folder: Path, most: int) -> int:
             dies = i + int(rng.integers(1, 4))
     await store.close()
     return compared
+
+
+def one_absence(rng: np.random.Generator, homes: Homes, held: dict[str, Spans], now: int) -> Declaration:
+    """One household is declared away, for later or for now, perhaps without an end; or comes home, or never went."""
+    household = homes.ids[int(rng.integers(len(homes)))]
+    if (spans := held.get(household)) and rng.random() < 0.6:
+        (begin, _), *rest = spans
+        ended = ((begin, max(now, begin + 1)),) if rng.random() < 0.7 else ()
+        return Declaration(at=now, household=household, spans=(*ended, *rest))
+    begin = now + int(rng.integers(-2, 4)) * HOUR
+    end = NEVER if rng.random() < 0.2 else begin + int(rng.integers(1, 10)) * HOUR
+    return Declaration(at=now, household=household, spans=((begin, end),))
 
 
 def same(never: Engine, homes: Homes, again: Engine, ours: Homes) -> int:

@@ -241,6 +241,21 @@ def test_what_is_held_knows_nothing_of_the_time_between(site: Site) -> None:
     assert set(held_at[0].verdict[held_at[0].score == DECLARED_AWAY].tolist()) == {Verdict.UNKNOWN}
 
 
+def test_an_absence_called_off_just_before_a_restart_holds_nobody_after_it(site: Site) -> None:
+    homes = Homes()
+    readings = batch_of(homes, a_day(*moves(0, 9 * HOUR), until=12 * HOUR))
+    engine = Engine(homes, site.rules, METRICS, site.zone)
+    engine.declare({0: [(MIDNIGHT + 9 * HOUR, NEVER)]})
+    engine.step(readings, MIDNIGHT + 12 * HOUR)
+    assert int(engine.view("absence")[0]) == AWAY
+    engine.declare({})
+    again = Engine(homes, site.rules, METRICS, site.zone)
+    again.restore(engine.snapshot())
+    for one in (engine, again):
+        one.step(no_readings(), MIDNIGHT + 12 * HOUR + 2 * MINUTE)
+        assert int(one.view("absence")[0]) == HOME
+
+
 def test_every_fleeting_column_is_one_that_the_rule_keeps(site: Site) -> None:
     engine = Engine(Homes(), site.rules, METRICS, site.zone)
     for rule in site.rules:

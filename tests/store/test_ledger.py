@@ -14,9 +14,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, make_url, text
 
 from mimamori.model.alert import AlertEvent
+from mimamori.model.declared import Declaration
 from mimamori.model.notice import Notice, Status
 from mimamori.model.readings import Rejected
-from mimamori.model.times import DAY, MINUTE, SECOND
+from mimamori.model.times import DAY, MINUTE, NEVER, SECOND
 from mimamori.store.ledger import Ledger, LedgerError
 from mimamori.store.records import (
     Absence,
@@ -244,6 +245,16 @@ class Conformance:
         assert await ledger.absences() == [open_end, ended, ahead]
         await ledger.put_absence(replace(open_end, end=T0 + 1))
         assert await ledger.absences(T0 + 1) == []
+        assert await ledger.absences(after=T0) == [replace(open_end, end=T0 + 1), ahead]
+
+    async def test_what_the_engine_was_told_of_absences_is_kept_in_order(self, ledger: Ledger) -> None:
+        said = [
+            Declaration(at=T0 + i, household="h1", spans=spans)
+            for i, spans in enumerate([((T0, NEVER),), (), ((1, 2),)])
+        ]
+        await ledger.commit(events=[], notices=[], declared=said[1:], now=T0)
+        await ledger.commit(events=[], notices=[], declared=said[:1], now=T0)
+        assert await ledger.declarations() == said
 
     async def test_accesses_are_newest_first(self, ledger: Ledger) -> None:
         seen = [Access(who="n1", whose=f"h{i % 2}", what="view", at=T0 - i, where="10.0.0.1") for i in range(5)]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mimamori.model.declared import Span
 from mimamori.model.times import DAY, HOUR, NEVER
 from mimamori.rules.columns import Column, Columns
 from mimamori.rules.latest import POWER
@@ -55,7 +56,6 @@ FLEETING: Mapping[type, tuple[str, ...]] = {
 }
 """By condition, of the rules that may be held: the columns that begin anew when somebody comes home."""
 
-Span = tuple[int, int]
 Rows = NDArray[np.intp]
 
 
@@ -166,6 +166,7 @@ class Absences:
         self._spans = {}
         self.declare(spans)
         self.held = np.flatnonzero(self._c["absence"] != HOME)
+        self._look |= set(self.held.tolist())  # also those of whom nothing is declared any more
 
 
 class Still:

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mimamori.model.declared import Span
 from mimamori.model.findings import DECLARED_AWAY, FindingBatch, Verdict, no_findings
 from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch, concat, no_readings
 from mimamori.model.times import MINUTE, NEVER, Nanos, Zone
-from mimamori.rules.absences import ABSENCE_COLUMNS, Absences, Span, Still, holds
+from mimamori.rules.absences import ABSENCE_COLUMNS, Absences, Still, holds
 from mimamori.rules.backing import Gate
 from mimamori.rules.changes import findings_of, in_order
 from mimamori.rules.columns import Columns

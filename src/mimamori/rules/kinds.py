@@ -101,8 +101,8 @@ def detector_of(rule: Rule) -> Kind:
 
 
 def judged_first(rule: Rule) -> bool:
-    """Whether it says whom the others must not believe: a rule is not at work as it should be without these."""
-    return detector_of(rule) in FIRST
+    """Whether it says whom the others must not believe, or who is awaited: no rule is at work as it should without."""
+    return detector_of(rule) in {*FIRST, OverdueDetector}
 
 
 def facts_of(rule: Rule) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Takes into the running service what administrators have entered: staff, residents, devices.
+"""Takes into the running service what administrators have entered: staff, residents, devices, absences.
 
 May import loop and everything below. Reads the ledger; writes nothing. The loop takes it up between two ticks.
 """
@@ -11,15 +11,18 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from mimamori.model.homes import Homes
+from mimamori.model.times import DAY
 from mimamori.service.channels import addresses
 from mimamori.service.duties import persons
 from mimamori.service.loop import Loop
 from mimamori.site import Site
 from mimamori.store.ledger import Ledger, LedgerError
-from mimamori.store.records import Device, Resident
+from mimamori.store.records import Absence, Device, Resident
+from mimamori.stream.clock import Clock
 from mimamori.web.changes import changed_site, own_limits
 
 log = logging.getLogger(__name__)
+KEPT = 90 * DAY  # after the end of an absence
 EVERY_S = 30.0  # wall seconds: entries of another process are found this late, those of the console at once
 
 
@@ -60,15 +63,21 @@ def place(homes: Homes, residents: Collection[Resident]) -> dict[str, str]:
 
 
 async def _take_changes(loop: Loop, ledger: Ledger, site: Site) -> None:
-    """Rules that were put in force, parameters of single households, shadows."""
-    trials, limits = await ledger.trials(), await ledger.limits()
+    """Rules that were put in force, parameters of single households, shadows, absences."""
+    trials, limits, absences = await ledger.trials(), await ledger.limits(), await known_absences(ledger, loop.clock)
     present, stale = changed_site(site, trials)
     own, lapsed = own_limits(limits, present.rules, loop.clock.now())
     loop.change_rules(present)  # and at once, before a tick can come between
     loop.set_own(own)
     await loop.shadows.take(trials, site, loop.engine, ledger)
     loop.shadows.set_own(loop.own)
+    loop.away.take(absences)
     loop.stale_changes(stale, [f"{limit.household} {limit.rule} {limit.key}" for limit in lapsed])
+
+
+async def known_absences(ledger: Ledger, clock: Clock) -> list[Absence]:
+    """Those that may still say something: of one that was over long ago nobody is awaited any more."""
+    return await ledger.absences(after=clock.now() - KEPT)
 
 
 def _replace(held: dict[str, str], fresh: dict[str, str]) -> None:

@@ -33,6 +33,7 @@ from mimamori.rules.engine import FORMAT, Engine
 from mimamori.rules.tune import Settings
 from mimamori.sensors.collector import Collector
 from mimamori.sensors.decode import Decoded, Decoder
+from mimamori.service.away import Away
 from mimamori.service.board import Wall
 from mimamori.service.coverage import Coverage
 from mimamori.service.duties import Duties
@@ -81,6 +82,7 @@ class Loop:
     stall: Stall
     webhooks: Outbox  # an outbox of their own: a slow program never holds up a message to a person
     shadows: Shadows
+    away: Away
     addresses: Mapping[str, str] = field(default_factory=dict)  # of the webhooks in use, by id
     missed: Sequence[AlertEvent] = ()  # found before a restart, not yet in the ledger: committed with the first tick
     counts: Counter[str] = field(default_factory=Counter)
@@ -168,6 +170,7 @@ class Loop:
             self.shadows.resume(now)
         findings = concat_findings([before, self.engine.step(batch, now)])
         self.shadows.step(batch, now)
+        self.away.declare((self.engine, self.shadows), now)
         self._ticked = now
         self.counts["ticks"] += 1
         self.counts["findings"] += int((findings.verdict == Verdict.FIRING).sum())
@@ -188,10 +191,11 @@ class Loop:
         planned = replace(
             planned, notices=(*planned.notices, *others, *tests, *told), history=remember(planned.history, others)
         )  # fmt: skip
-        if self._events or planned.notices or planned.cancelled:
+        said = tuple(self.away.fresh)
+        if self._events or planned.notices or planned.cancelled or said:
             try:
                 await self.ledger.commit(
-                    events=self._events, notices=planned.notices, cancelled=planned.cancelled, now=now
+                    events=self._events, notices=planned.notices, cancelled=planned.cancelled, declared=said, now=now
                 )
             except LedgerError as error:
                 # The book already holds the events; they stay in hand and are committed with the next tick.
@@ -200,7 +204,7 @@ class Loop:
                 _answer(answers, CommandError("台帳に書けません。もう一度お試しください。"))
                 return False
         self._light("ledger", "台帳に書けています", "the ledger is written", ok=True)
-        self.history = planned.history
+        self.history, self.away.fresh = planned.history, []
         self.counts["alerts"] += sum(e.kind in {"opened", "reopened"} for e in self._events)
         self.counts["notices"] += len(planned.notices) - len(told)
         self.counts["unreached"] += len(planned.unreached)

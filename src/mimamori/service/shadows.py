@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.alerts.seen import PRIORITY_OF
+from mimamori.model.declared import Span
 from mimamori.model.findings import FindingBatch, Verdict
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch
@@ -121,6 +122,11 @@ class Shadows:
         except Exception as error:
             self.broken, self._engine = type(error).__name__, None
             log.exception("shadow rules have stopped")
+
+    def declare(self, absences: Mapping[int, Sequence[Span]]) -> None:
+        """As Engine.declare."""
+        if self._engine is not None:
+            self._engine.declare(absences)
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Their engine's state, to lie beside the live one's."""

@@ -23,6 +23,7 @@ from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from mimamori.model.alert import AlertEvent
+from mimamori.model.declared import Declaration
 from mimamori.model.notice import Channel, Notice, NoticeState, Reach, Status
 from mimamori.model.readings import Rejected
 from mimamori.model.times import NEVER
@@ -92,11 +93,11 @@ class Ledger:
 
     async def commit(
         self, *, events: Sequence[AlertEvent], notices: Sequence[Notice], cancelled: Sequence[str] = (),
-        mark: EngineMark | None = None, now: int,
+        mark: EngineMark | None = None, declared: Sequence[Declaration] = (), now: int,
     ) -> None:  # fmt: skip
         """One transaction: appends the events, plans the notices whose key is new, cancels keys still planned, marks.
 
-        A notice both planned and cancelled in one call ends cancelled.
+        A notice both planned and cancelled in one call ends cancelled. declared: what the engine was told of absences.
         """
 
         def work(connection: Connection) -> None:
@@ -106,6 +107,8 @@ class Ledger:
             outbox.cancel(connection, cancelled)
             if mark is not None:
                 people.put(connection, tables.engine_mark, {"one": 1, **asdict(mark)})
+            for said in declared:
+                people.put(connection, tables.declaration, asdict(said) | {"spans": json.dumps(said.spans)})
 
         await self._do(work)
 
@@ -270,9 +273,19 @@ class Ledger:
         """Adds or overwrites; an early return is the same id with another end."""
         await self._put(tables.absence, absence)
 
-    async def absences(self, now: int | None = None) -> list[Absence]:
-        """Those in force at `now`, or all for None."""
-        return await self._ask(lambda connection: people.absences(connection, now))
+    async def absences(self, now: int | None = None, *, after: int = NEVER) -> list[Absence]:
+        """Those in force at `now`, or all for None; those that were over at `after` (ns) left out."""
+        return await self._ask(lambda connection: people.absences(connection, now, after))
+
+    async def declarations(self) -> list[Declaration]:
+        """What the engine was told of absences since the ledger was made, oldest first."""
+        table = tables.declaration
+        query = select(table.c.at, table.c.household, table.c.spans).order_by(table.c.at, table.c.household)
+        rows = await self._ask(lambda connection: connection.execute(query).all())
+        return [
+            Declaration(at=at, household=home, spans=tuple((b, e) for b, e in json.loads(spans)))
+            for at, home, spans in rows
+        ]
 
     async def webhooks(self) -> list[Webhook]:
         """By id, in use or not."""

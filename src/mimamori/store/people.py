@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, text
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mimamori.model.readings import Rejected
@@ -100,13 +100,13 @@ def _check_free(connection: Connection, devices: Sequence[Device]) -> None:
             raise TakenError(device.device)
 
 
-def absences(connection: Connection, now: int | None) -> list[Absence]:
-    """Absences in force at `now`, or all for None."""
+def absences(connection: Connection, now: int | None, after: int) -> list[Absence]:
+    """Absences in force at `now`, or all for None; those that were over at `after` left out."""
     absence = tables.absence.c
-    if now is None:
-        return rows_of(connection, tables.absence, Absence)
-    over = (absence.end == NEVER) | (absence.end > now)
-    return rows_of(connection, tables.absence, Absence, absence.start <= now, over)
+    where: list[ColumnElement[bool]] = [(absence.end == NEVER) | (absence.end > after)]
+    if now is not None:
+        where += [absence.start <= now, (absence.end == NEVER) | (absence.end > now)]
+    return rows_of(connection, tables.absence, Absence, *where)
 
 
 def quarantine(connection: Connection, rejected: Sequence[Rejected], keep: int) -> None:

@@ -143,6 +143,13 @@ absence = Table(
     Column("note", Text, nullable=False),
 )  # fmt: skip
 
+declaration = Table(
+    "declaration", metadata,
+    Column("at", BigInteger, primary_key=True, autoincrement=False),
+    Column("household", String, primary_key=True),
+    Column("spans", Text, nullable=False),
+)  # fmt: skip
+
 webhook = Table(
     "webhook", metadata,
     Column("id", String, primary_key=True),

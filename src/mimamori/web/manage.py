@@ -272,7 +272,7 @@ async def absences(request: Request) -> list[AbsenceShape]:
 
 @router.post("/absences")
 async def absence(request: Request, caller: Manager, said: AbsenceEntry) -> AbsenceShape:
-    """Declare an absence. Alerts of the household are raised as before."""
+    """Declare an absence: rules that wait for a sign of the resident are held from its start to the return."""
     return absence_shape(await plainly(put_absence(request, caller, said)), site_of(request).zone.name)
 
 

@@ -16,38 +16,16 @@ from mimamori.site import Site
 START_WITHIN, STOP_WITHIN = 30.0, 20.0  # s; a killed one with a full queue reads for a while
 
 
-class Mosquitto:
-    """Raises FileNotFoundError if mosquitto is not installed. What it used is told over all its lives."""
+class Program:
+    """A server in a process of its own. What it used is told over all its lives."""
 
-    def __init__(self, site: Site, folder: Path) -> None:
-        program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-        if program is None:
-            raise FileNotFoundError("mosquitto is not installed; install it with your system's package manager")
-        self.port = free_port()
-        self.url = f"mqtt://127.0.0.1:{self.port}"
-        self._program, self._conf = program, folder / "mosquitto.conf"
-        shipped = (site.folder / "sensors" / "mosquitto.conf").read_text(encoding="utf-8")
-        self._conf.write_text(
-            shipped.replace("listener 1883", f"listener {self.port}").replace("/var/lib/mosquitto/", f"{folder}/")
-            + ("user root\n" if os.geteuid() == 0 else "")
-        )
+    def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
         self._cpu = self._peak = 0.0
 
-    async def start(self) -> None:
-        """Returns when it answers. Raises TimeoutError."""
-        self._process = await asyncio.create_subprocess_exec(
-            self._program, "-c", str(self._conf), stderr=asyncio.subprocess.DEVNULL
-        )
-        async with asyncio.timeout(START_WITHIN):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                except OSError:
-                    await asyncio.sleep(0.05)
-                else:
-                    writer.close()
-                    return
+    async def run(self, *words: str, stdout: int | None = None) -> None:
+        """Starts it; whether it answers is another matter."""
+        self._process = await asyncio.create_subprocess_exec(*words, stdout=stdout, stderr=asyncio.subprocess.DEVNULL)
 
     async def stop(self, *, kill: bool = False) -> None:
         """In order, or as a power cut does."""
@@ -73,6 +51,37 @@ class Mosquitto:
     def _file(self, name: str) -> str | None:
         path = Path(f"/proc/{self._process.pid}/{name}") if self._process else None
         return path.read_text() if path is not None and path.exists() else None
+
+
+class Mosquitto(Program):
+    """Raises FileNotFoundError if mosquitto is not installed."""
+
+    def __init__(self, site: Site, folder: Path) -> None:
+        super().__init__()
+        program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+        if program is None:
+            raise FileNotFoundError("mosquitto is not installed; install it with your system's package manager")
+        self.port = free_port()
+        self.url = f"mqtt://127.0.0.1:{self.port}"
+        self._program, self._conf = program, folder / "mosquitto.conf"
+        shipped = (site.folder / "sensors" / "mosquitto.conf").read_text(encoding="utf-8")
+        self._conf.write_text(
+            shipped.replace("listener 1883", f"listener {self.port}").replace("/var/lib/mosquitto/", f"{folder}/")
+            + ("user root\n" if os.geteuid() == 0 else "")
+        )
+
+    async def start(self) -> None:
+        """Returns when it answers. Raises TimeoutError."""
+        await self.run(self._program, "-c", str(self._conf))
+        async with asyncio.timeout(START_WITHIN):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                except OSError:
+                    await asyncio.sleep(0.05)
+                else:
+                    writer.close()
+                    return
 
 
 def free_port() -> int:

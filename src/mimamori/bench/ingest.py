@@ -19,6 +19,7 @@ from pathlib import Path
 
 from mimamori.app import serve
 from mimamori.bench.metered import Metered, instants
+from mimamori.influxd import Influxd
 from mimamori.model.homes import Homes
 from mimamori.model.times import SECOND
 from mimamori.mosquitto import Mosquitto, free_port
@@ -48,12 +49,13 @@ METRICS = 4  # readings a message of the load
 class Load:
     """What is asked of it. away: seconds the collector is gone, up to the load's end; kill: and the broker dies then.
 
-    whole: the whole service; else its inlet alone.
+    whole: the whole service; else its inlet alone. influx: into an InfluxDB started for it; influx_url: into that one.
     """
 
     rate: int
     seconds: int
     households: int
+    influx: bool = False
     influx_url: str = ""
     whole: bool = False
     away: int = 0
@@ -67,6 +69,7 @@ class Ingest:
     acknowledged: messages the broker has acknowledged to the devices. left_over: of them not stored in the end, though
     `drained_s` was waited after the load had ended. redelivered: of them stored twice, until they are sealed. waiting:
     readings durable, but not in their final place when all were stored. sent_on_s: then until InfluxDB had them.
+    influx_*: of the InfluxDB started for it.
     memory_mb, by_minute: resident size of this process at the end, and each minute. ticks: of the whole service.
     """
 
@@ -87,6 +90,8 @@ class Ingest:
     memory_mb: float
     by_minute: list[float] = field(default_factory=list)
     broker_memory_mb: float
+    influx_cores: float = 0.0
+    influx_memory_mb: float = 0.0
     ticks: int = 0
 
 
@@ -94,12 +99,22 @@ async def measure(site: Site, load: Load, folder: Path | None = None) -> Ingest:
     """The figures of one run. Raises OSError if mosquitto is not installed or a port cannot be had."""
     with tempfile.TemporaryDirectory(prefix="mimamori-ingest-", dir=folder) as name:
         broker = Mosquitto(site, Path(name))
-        await broker.start()
+        influx = Influxd(site, Path(name) / "influx") if load.influx else None
         try:
+            await broker.start()
+            if influx is not None:
+                await influx.start()
+                load = replace(load, influx_url=influx.url)
             run = _whole if load.whole else _inlet
-            return await run(site, load, Path(name), broker)
+            figures = await run(site, load, Path(name), broker)
+            if influx is None:
+                return figures
+            cores = round(influx.cpu() / (figures.seconds + figures.drained_s + figures.sent_on_s), 3)
+            return replace(figures, influx_cores=cores, influx_memory_mb=influx.peak_mb())
         finally:
             await broker.stop()
+            if influx is not None:
+                await influx.stop()
 
 
 async def _inlet(site: Site, load: Load, folder: Path, broker: Mosquitto) -> Ingest:

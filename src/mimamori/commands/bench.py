@@ -69,6 +69,7 @@ def bench_engine(  # noqa: PLR0917
 @click.option("--rate", default=24_000, show_default=True, type=click.IntRange(1, 200_000), help="Messages a second.")
 @click.option("--seconds", default=30, show_default=True, type=click.IntRange(1, 86_400))
 @click.option("--households", default=100_000, show_default=True, type=click.IntRange(1, 1_000_000))
+@click.option("--influx", is_flag=True, help="Store in an InfluxDB 1.x, as shipped, that is started for it.")
 @click.option("--influx-url", default="", help="Store in the database mimamori of this InfluxDB instead.")
 @click.option("--whole", is_flag=True, help="The whole service: rules, ledger and console too, not its inlet alone.")
 @click.option("--away", default=0, type=click.IntRange(0, 3600), help="The collector is away for the last SECONDS.")

@@ -1,10 +1,13 @@
 """One InfluxDB server: line protocol in through influxdb-client, InfluxQL out over HTTP, which 1.x, 2.x and 3.x speak.
 
+1.6 and 1.7 do not know the way that influxdb-client writes; they are written to at /write, which is as old as they are.
+
 May import its neighbours. Keeps nothing and repeats nothing: its errors say whether to try again.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +23,8 @@ from mimamori.store.readings import StoreError
 
 NS: WritePrecision = WritePrecision.NS  # type: ignore[assignment]  # a plain str in the library
 TIMEOUT = 30.0  # s; a point written twice is the same point, so a late answer may be taken for none
+NO_SUCH_PAGE = "page not found"
+"""What 1.x says of a way it does not know; of a database it does not know, it says so."""
 MENDS = {
     401: "set MIMAMORI_INFLUX_TOKEN (a token, or user:password)",
     403: "give the token the right to read and write the bucket",
@@ -53,6 +58,7 @@ class Server:
             url=self._url, token=token, org=org or "-", auth_basic=basic, timeout=int(TIMEOUT * 1000)
         )  # no enable_gzip: it costs more of our processor than a local network of bytes
         self._write = self._client.write_api().write
+        self._is_old = False  # 1.6 or 1.7
         headers = {"Authorization": f"Token {token}"} if token and not basic else {}
         user, _, password = token.partition(":")
         self._session = aiohttp.ClientSession(
@@ -67,13 +73,31 @@ class Server:
 
     async def write(self, lines: Sequence[bytes]) -> None:
         """All of them, or one of our three errors; of a refused request the good lines may be stored."""
+        body = b"\n".join(lines)
         try:
-            await self._write(self._bucket, self._org or "-", b"\n".join(lines), write_precision=NS)
+            if not self._is_old:
+                await self._write(self._bucket, self._org or "-", body, write_precision=NS)
+            else:
+                await self._write_old(body)
         except ApiException as error:
             status = int(error.status or 0)
+            if status == 404 and NO_SUCH_PAGE in str(error.body):
+                self._is_old = True
+                await self.write(lines)
+                return
             raise self._error(status, _words(str(error.body or error.reason)), error.headers or {}) from error
+        except StoreError:
+            raise
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise AwayError(f"{self._url}: {error or type(error).__name__}") from error
+
+    async def _write_old(self, body: bytes) -> None:
+        where = {"db": self._bucket, "precision": "n"}  # "ns" would be taken, too: for what it is not
+        async with self._session.post(f"{self._url}/write", params=where, data=io.BytesIO(body)) as answer:
+            if answer.status == 404 and NO_SUCH_PAGE in await answer.text():  # a newer one stands there now
+                self._is_old = False
+            if answer.status >= 300:
+                raise self._error(answer.status, _words(await answer.text()), answer.headers)
 
     async def ask(self, *statements: str) -> list[list[Table]]:
         """The series that each InfluxQL statement tells, times in ns. Raises AwayError or RefusedError."""

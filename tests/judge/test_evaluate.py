@@ -19,7 +19,7 @@ from mimamori.model.times import DAY, HOUR, MINUTE, iso, parse_instant
 from mimamori.replay import replay
 from mimamori.rules.spec import Condition, Evidence, Rule
 from mimamori.simulator.truth import TruthEvent
-from mimamori.site import load_site
+from mimamori.site import Site, load_site
 
 T0 = parse_instant("2026-01-01T00:00:00+09:00")
 
@@ -184,6 +184,14 @@ class TestTruthFile:
             read_truth(file)
 
 
+def inactivity_alone() -> Site:
+    """The shipped site with one rule, so that days of minutes pass quickly."""
+    whole = load_site()
+    kept = [k for k, rule in enumerate(whole.rules) if rule.name == "inactivity"]
+    infos = tuple(whole.rule_infos[k] for k in kept)
+    return replace(whole, rules=tuple(whole.rules[k] for k in kept), rule_infos=infos)
+
+
 class TestCommand:
     def test_a_simulated_month_is_scored_and_counts_as_replay_does(self, tmp_path: Path) -> None:
         run, out, truth, lines = CliRunner(), tmp_path / "r.parquet", tmp_path / "t.csv", tmp_path / "a.jsonl"
@@ -207,10 +215,7 @@ class TestCommand:
     def test_each_budget_of_the_curve_acts_as_if_it_were_the_only_one(self, tmp_path: Path) -> None:
         readings = tmp_path / "r.csv"
         write_quiet_days(readings)
-        whole = load_site()
-        kept = [k for k, rule in enumerate(whole.rules) if rule.name == "inactivity"]
-        infos = tuple(whole.rule_infos[k] for k in kept)
-        site = replace(whole, rules=tuple(whole.rules[k] for k in kept), rule_infos=infos)
+        site = inactivity_alone()
         result, lines = replay_swept(readings, site, (1 / 16, 1.0))
         assert [e["id"] for e in lines[1.0]] == [e["id"] for e in replay(readings, site).lines]
         own = [
@@ -235,7 +240,7 @@ class TestCommand:
         for minute in range(0, 48 * 60, 10):
             rows += [f"{iso(door + minute * MINUTE)},a,{d},heartbeat,1" for d in ("entrance", "hall")]
         readings.write_text("\n".join([header, *sorted(rows)]) + "\n", encoding="utf-8")
-        site = load_site()
+        site = inactivity_alone()
         lines = replay_outings(readings, site, (10.0, 20.0))
         told = {limit: [e["opened"] for e in mine if e["rule"] == "inactivity"] for limit, mine in lines.items()}
         assert told[10.0][-1] < told[20.0][-1]

@@ -23,6 +23,7 @@ from mimamori.rules.spec import Flapping, Rule
 FACTS = ("turns", "looks", "share", "hours", "which")
 LOOKS = 21
 NEWEST, OLDEST = 1.2, 0.8  # weights; those between lie on a line
+WEIGHTS = np.array([NEWEST - (NEWEST - OLDEST) * k / (LOOKS - 1) for k in range(LOOKS)])
 ALL = (1 << LOOKS) - 1
 
 
@@ -67,20 +68,35 @@ def _hear(fresh: NDArray[np.bool_], heard: NDArray[np.bool_], rows: int) -> None
 
 
 @lean
-def _judge(now: int, kept: Kept, limits: Limits, found: Rows) -> int:
-    """A look is over; how many, in `found`, changed verdict or level. now: minutes since 1970."""
+def _end_look(kept: Kept, busy: NDArray[np.bool_]) -> None:
+    """A look is over, of all that is watched. Sets `busy` (rows,): whether anything turned in any look that counts.
+
+    One rule after the other, since the rows of one lie together: hardly any has ever turned.
+    """
+    for h in range(len(busy)):
+        busy[h] = False
+    for k in range(len(kept.looks)):
+        for h in range(len(busy)):
+            word, turned = np.int64(kept.looks[k, h]), kept.turned[k, h]
+            word = (word << 1 | turned) & ALL if turned or kept.heard[h] else word
+            kept.looks[k, h] = np.uint32(word)
+            kept.turned[k, h] = False
+            busy[h] |= word != 0
+
+
+@lean
+def _judge(now: int, kept: Kept, limits: Limits, busy: NDArray[np.bool_], found: Rows) -> int:
+    """After `_end_look`: how many, in `found`, changed verdict or level. now: minutes since 1970."""
     n = 0
     for h in range(len(found)):
-        most, heard = 0.0, kept.heard[h]
-        looks: Any = np.int64(0)
-        for k in range(len(kept.looks)):
-            if kept.turned[k, h] or heard:
-                kept.looks[k, h] = np.uint32((np.int64(kept.looks[k, h]) << 1 | kept.turned[k, h]) & ALL)
-            kept.turned[k, h] = False
-            share = _share(kept.looks[k, h])
-            if share > most:
-                most, looks = share, np.int64(kept.looks[k, h])
         kept.heard[h] = False
+        most = 0.0
+        looks: Any = np.int64(0)
+        if busy[h]:
+            for k in range(len(kept.looks)):
+                share = _share(kept.looks[k, h])
+                if share > most:
+                    most, looks = share, np.int64(kept.looks[k, h])
         was = kept.level[h] > 0
         firing = most >= limits.begins or (was and most >= limits.ends)
         if firing and not was:
@@ -101,10 +117,10 @@ def _judge(now: int, kept: Kept, limits: Limits, found: Rows) -> int:
 def _share(looks: int) -> float:
     """Of the looks, those with a turn, weighed."""
     word, share = np.int64(looks), 0.0
-    if word != 0:
-        for k in range(LOOKS):
-            if word >> k & 1:
-                share += NEWEST - (NEWEST - OLDEST) * k / (LOOKS - 1)
+    while word != 0:  # mostly a bit or none
+        below = (word & -word) - 1
+        share += WEIGHTS[bits_of(below)]
+        word &= word - 1
     return share / LOOKS
 
 
@@ -176,8 +192,9 @@ class FlappingDetector:
         _hear(c.whole("spoke" if self._spec.each == "device" else "fresh"), kept.heard, rows)
         if at % self._spec.look:
             return no_findings()
-        found = np.empty(rows, np.intp)
-        changed = _judge(at // MINUTE, kept, self._limits, found)
+        found, busy = np.empty(rows, np.intp), np.empty(rows, np.bool_)
+        _end_look(kept, busy)
+        changed = _judge(at // MINUTE, kept, self._limits, busy, found)
         return self._findings(found[:changed], at) if changed else no_findings()
 
     def _kept(self) -> Kept:

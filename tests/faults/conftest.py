@@ -24,6 +24,7 @@ from mimamori.store.pack import LOG_ROW
 CHECKOUT = Path(__file__).parents[2]
 HOUSEHOLDS = 30
 FAST = 5  # of them, with a heart far too fast
+METERED = 5
 
 
 def free_port() -> int:
@@ -72,18 +73,21 @@ class Mosquitto:
 
 
 class Devices(threading.Thread):
-    """One bed sensor a household, over one connection; `acknowledged` holds what the broker has said it has.
+    """One bed sensor and one meter a household, over one connection; what the broker has said it has is noted.
 
-    Times of a device are whole milliseconds, each later than the last: (household, t) is said once.
+    Times of a bed are whole milliseconds, each later than the last: (household, t) is said once. A meter has no clock,
+    but a counter, and says a number only once: one message in METERED is a meter's.
     """
 
     def __init__(self, port: int, rate: float) -> None:
         super().__init__(name="devices")
         self.acknowledged: set[tuple[str, int]] = set()
+        self.metered: set[tuple[str, int]] = set()  # (household, number), acknowledged too
         self.last = self.counted_from = 0  # ms; the newest stamp, and the first that must not be lost
+        self.number = self.numbered_from = 0  # likewise of the meters
         self._rate, self._port = rate, port
         self._ended = threading.Event()
-        self._on_way: dict[int, tuple[str, int]] = {}
+        self._on_way: dict[int, tuple[set[tuple[str, int]], tuple[str, int]]] = {}
         self._answered: deque[int] = deque()
         self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "devices", clean_session=False)
         self._client.max_inflight_messages_set(5000)
@@ -97,7 +101,7 @@ class Devices(threading.Thread):
         while self._answered:
             said = self._on_way.pop(self._answered.popleft(), None)
             if said is not None:
-                self.acknowledged.add(said)
+                said[0].add(said[1])
 
     def run(self) -> None:
         self._client.connect("127.0.0.1", self._port)
@@ -106,16 +110,38 @@ class Devices(threading.Thread):
         while not self._ended.is_set():
             owed = int((time.monotonic() - begun) * self._rate) - sent
             for _ in range(max(owed, 0)):
-                home = sent % HOUSEHOLDS
-                # a second behind: a stamp ahead of the service's clock would be corrected
-                last = self.last = max(self.last + 1, time.time_ns() // 1_000_000 - 1000)
-                rate = 140 if home < FAST else 60 + sent % 10
-                text = json.dumps({"t": last, "v": {"heart_rate": rate, "in_bed": 1}})
-                told = self._client.publish(f"mimamori/v1/H{home:03}/bed1/readings", text, qos=1)
-                self._on_way[told.mid] = (f"H{home:03}", last)
+                if sent % METERED == 0:
+                    self._meter(sent // METERED % HOUSEHOLDS)
+                else:
+                    self._bed(sent % HOUSEHOLDS, sent)
                 sent += 1
             self._note()
             self._ended.wait(0.02)
+
+    def _bed(self, home: int, sent: int) -> None:
+        # a second behind: a stamp ahead of the service's clock would be corrected
+        last = self.last = max(self.last + 1, time.time_ns() // 1_000_000 - 1000)
+        rate = 140 if home < FAST else 60 + sent % 10
+        text = json.dumps({"t": last, "v": {"heart_rate": rate, "in_bed": 1}})
+        told = self._client.publish(f"mimamori/v1/H{home:03}/bed1/readings", text, qos=1)
+        self._on_way[told.mid] = self.acknowledged, (f"H{home:03}", last)
+
+    def _meter(self, home: int) -> None:
+        number = self.number = self.number + 1
+        text = json.dumps({"seq": number, "v": {"energy": number}})
+        told = self._client.publish(f"mimamori/v1/H{home:03}/meter1/readings", text, qos=1)
+        self._on_way[told.mid] = self.metered, (f"H{home:03}", number)
+
+    def begin_counting(self) -> None:
+        """What is said from now on must not be lost: before its first subscription the broker keeps nothing for us."""
+        self.counted_from, self.numbered_from = self.last + 1, self.number + 1
+
+    def owed(self) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
+        """((household, ms) of beds, (household, number) of meters) that the broker has, and that must be stored."""
+        return (
+            {said for said in self.acknowledged if said[1] >= self.counted_from},
+            {said for said in self.metered if said[1] >= self.numbered_from},
+        )
 
     def give_up(self) -> None:
         """Stops sending, whatever is still on its way: a test that has failed must not keep the process."""

@@ -24,18 +24,19 @@ from mimamori.store.readings import ReadingStore
 
 from .conftest import Mosquitto, until
 
-NOW = 1_795_380_005 * SECOND
+NOW, MS = 1_795_380_005 * SECOND, 1_000_000
 BED, PLUG = "mimamori/v1/h001/bed1/readings", "mimamori/v1/h001/plug/readings"
 Serve = Callable[[], AbstractAsyncContextManager[Mosquitto]]
 
 
 def come(what: object, got: int, *, mid: int = -1, dup: bool = False, topic: str = BED) -> Message:
     payload = what if isinstance(what, bytes) else json.dumps(what).encode()
-    return Message(topic=topic, payload=payload, got=NOW + got, mid=mid, dup=dup)
+    return Message(topic=topic, payload=payload, got=NOW + got * MS, mid=mid, dup=dup)
 
 
-def taken(decoder: Decoder, *messages: Message) -> list[int]:
-    return [int(t) - NOW for t in decoder.decode(messages, NOW).batch.taken]
+def taken(decoder: Decoder, *messages: Message) -> list[float]:
+    """Ms after NOW."""
+    return [(int(t) - NOW) / MS for t in decoder.decode(messages, NOW).batch.taken]
 
 
 SHAPES: Sequence[object] = (
@@ -53,6 +54,17 @@ def test_a_redelivered_message_keeps_its_first_arrival(decoder: Decoder, what: o
     assert taken(decoder, come(what, 1700, mid=7, dup=True)) == [first], "as often as it comes"
     [other] = taken(decoder, come(what, 1800, mid=8))
     assert other - first == 1700, "the same words of another message are another reading"
+
+
+def test_a_backlog_within_one_millisecond_is_as_many_readings(decoder: Decoder) -> None:
+    what = {"v": {"heart_rate": 60}}
+    told = decoder.decode([come(what, 5, mid=i) for i in range(1, 300)], NOW).batch
+    assert len(set(told.taken.tolist())) == 299
+    assert (np.diff(told.taken) > 0).all(), "in the order in which they came"
+    assert told.taken.max() - told.got.min() < MS
+    assert not told.flags.any(), "the device's clock is not to blame"
+    again = decoder.decode([come(what, 9000, mid=i, dup=True) for i in range(1, 300)], NOW).batch
+    assert again.taken.tolist() == told.taken.tolist()
 
 
 def test_the_word_online_is_known_again(decoder: Decoder) -> None:
@@ -79,7 +91,7 @@ def test_a_stamp_goes_before_all_that(decoder: Decoder) -> None:
     assert decoder.decode([come(what, 300, mid=8)], NOW).marks == b"", "and costs nothing"
 
 
-def counted(decoder: Decoder, seqs: Sequence[int], at: int = 0) -> list[int]:
+def counted(decoder: Decoder, seqs: Sequence[int], at: int = 0) -> list[float]:
     return taken(decoder, *(come({"seq": s, "v": {"heartbeat": 1}}, at + i) for i, s in enumerate(seqs)))
 
 

@@ -28,6 +28,8 @@ from mimamori.sensors.wave import Wave, read_wave
 
 AHEAD = 10 * MINUTE
 """A stamp up to this far ahead of our clock is a doubtful clock, and flagged so; farther ahead it is set aside."""
+CLOCK_STEP = 1_000_000
+"""Ns: our clock tells whole milliseconds."""
 BACK_FILL = 10 * MINUTE
 """A stamp older than this is back-fill: kept, and flagged historical."""
 SCALED_DECIMALS = 6
@@ -175,6 +177,7 @@ class Decoder:
         quick: list[int] = []
         plain: list[_Plain] = []
         devices: list[int] = []
+        arrived: list[int] = []
         known, parse = self._readings, self._parse
         for index, message in enumerate(messages):
             row = known.get(message.topic)
@@ -187,6 +190,8 @@ class Decoder:
                     pass
                 else:
                     if told.v:
+                        if told.t is None:
+                            arrived.append(self._unstamped.first(message, told.seq))
                         quick.append(index)
                         plain.append(told)
                         devices.append(row)
@@ -194,8 +199,7 @@ class Decoder:
             device[index] = self._read_slowly(index, message, slow)
         device[quick] = devices
         taken = np.fromiter(map(_taken, plain), np.int64, len(plain))
-        for i in np.flatnonzero(taken == NEVER).tolist():
-            taken[i] = self._unstamped.first(messages[quick[i]], plain[i].seq)
+        taken[taken == NEVER] = arrived
         return _in_order(_columns(quick, plain, taken), slow), device
 
     def _read_slowly(self, index: int, message: Message, slow: _Slow) -> int:
@@ -285,7 +289,7 @@ class Decoder:
         good = known & fresh & past & in_range & ~missing
         if not good.all():
             self._blame(rows, metric, profile, (known, missing, fresh, past, in_range), mistakes)
-        ahead = taken > got
+        ahead = taken - got >= CLOCK_STEP
         flags = np.where(ahead, CLOCK, 0) | np.where(taken < got - BACK_FILL, HISTORICAL, 0)
         batch = ReadingBatch(
             home=self._home_rows(devices)[rows.msg], device=device, metric=metric, value=value,

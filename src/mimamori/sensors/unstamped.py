@@ -7,6 +7,8 @@ in two ways. The broker sends it again when our acknowledgement did not arrive: 
 first time (MQTT 3.1.1, 4.4), among the next RECALL messages; packet ids go round only after 65,535. Or the device
 sends it again to the broker, which knows nothing of it: then only a counter in the payload (`seq`) can tell. What is
 recognised is not dropped, only given its first arrival: were it wrong to say so, or never stored, it is stored now.
+
+Two messages of one device are never given the same time, as they would be when a backlog comes within a millisecond.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ RESTARTED = 1
 """A counter this low has begun anew, and nothing before it counts: a device may restart with every message."""
 AGAIN = 2
 """Times one counted message is recognised. A counter that stands still (at 255) must not swallow what follows."""
+APART = 1000  # ns
 MARK = np.dtype([("key", "<u8"), ("got", "<i8"), ("at", "<i8"), ("seq", "<i8"), ("mid", "<i4")])
 
 
@@ -50,6 +53,7 @@ class Unstamped:
     def __init__(self, marks: Iterable[bytes] = ()) -> None:
         self._by_mid: dict[int, tuple[int, int, int]] = {}  # packet id -> (key, got, messages before it)
         self._counted: dict[int, list[list[int]]] = {}  # topic's sum -> the last [seq, key, got, times recognised]
+        self._newest: dict[int, int] = {}  # topic's sum -> the newest time given
         self._passed = 0
         self._new: list[tuple[int, int, int, int, int]] = []
         for body in marks:
@@ -63,13 +67,16 @@ class Unstamped:
         self._passed += messages
 
     def first(self, message: Arrived, seq: int | None) -> int:
-        """Ns UTC when this message without a stamp came first: its own `got` unless it is known. seq: its counter."""
+        """Ns UTC when this message without a stamp came first: its own `got` unless it is known. seq: its counter.
+
+        Later by so many microseconds as others of its topic came in the same millisecond.
+        """
         key = crc32(message.topic.encode()) << 32 | crc32(message.payload)
         counter = -1 if seq is None else seq
         got = self._redelivered(message, key)
         if got is None:
             got = self._sent_again(key, counter)
-        first = message.got if got is None else got
+        first = max(message.got, self._newest.get(key >> 32, 0) + APART) if got is None else got
         self._note(key, first, counter, message.mid)
         return first
 
@@ -95,6 +102,7 @@ class Unstamped:
 
     def _note(self, key: int, got: int, seq: int, mid: int) -> None:
         self._new.append((key, got, self._passed, seq, mid))
+        self._newest[key >> 32] = max(got, self._newest.get(key >> 32, got))
         if mid >= 0:
             self._by_mid[mid] = (key, got, self._passed)
         if seq < 0:

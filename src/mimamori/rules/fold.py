@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mimamori.model.times import HOUR, MINUTE, NEVER, SECOND
 from mimamori.rules.backing import Gates, backed
 from mimamori.rules.kernel import Block, Kinds, Rows, State, compiled
-from mimamori.rules.order import by_household, sort_within
+from mimamori.rules.order import WHO, Records, by_household, in_order
 
 PASSAGE = 10 * MINUTE  # door events closer than this may be one going out or coming in: opened, and closed at last
 SETTLES = 20 * SECOND  # after the door: a swinging door, a draught or a slow sensor is nobody inside
@@ -37,13 +37,13 @@ def fold(  # noqa: PLR0917
     """
     homes = block.home[begin : ends[-1]].max() + 1
     for cell in range(len(ends)):
-        rows = by_household(block, begin, ends[cell], homes)
+        records = by_household(block, begin, ends[cell], at[cell], homes)
         first, last = 0, 0
-        while first < len(rows):
-            last = min(first + PART, len(rows))
-            while last < len(rows) and block.home[rows[last]] == block.home[rows[last - 1]]:
+        while first < len(records):
+            last = min(first + PART, len(records))
+            while last < len(records) and records[last, WHO] >> 32 == records[last - 1, WHO] >> 32:
                 last += 1
-            _fold_part(rows[first:last], block, at[cell], kinds, gates, state)
+            _fold_part(records[first:last], at[cell], kinds, gates, state)
             first = last
         begin = ends[cell]
 
@@ -72,17 +72,8 @@ def cells_of(got: NDArray[np.int64], cell: int) -> tuple[Rows, NDArray[np.int64]
 
 
 @compiled
-def _taken(block: Block, rows: Rows) -> Block:
-    return Block(block.home[rows], block.device[rows], block.metric[rows], block.value[rows], block.taken[rows])
-
-
-@compiled
-def _fold_part(rows: Rows, block: Block, at: int, kinds: Kinds, gates: Gates, state: State) -> None:  # noqa: PLR0917
-    # Taken together first: readings of one household lie far apart in a large batch, and each is looked at many times.
-    part = _taken(block, rows)
-    near = np.arange(len(rows))
-    sort_within(near, part)
-    told = _taken(part, near)
+def _fold_part(records: Records, at: int, kinds: Kinds, gates: Gates, state: State) -> None:
+    told = in_order(records)
     _speak(told, kinds, state)
     _hear(told, kinds, state, at)
     signs = _signs(told, kinds, state)

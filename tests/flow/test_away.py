@@ -66,6 +66,12 @@ async def test_absences_hold_the_watch_and_are_told_when_they_go_wrong(
             return {"AWAY", "VISITED"} <= {d.household for d in await ledger.declarations()}
 
         await until(heard)
+
+        async def gone() -> bool:
+            tile = await running.api.get("households/AWAY")
+            return (tile["state"], tile["absence"], tile["absent_until"]) == ("absent", "away", left["end"])
+
+        await until(gone)
         moving -= {"AWAY", "QUIET", "VISITED"}
         await running.passes(3 * HOUR)
         moving.add("VISITED")  # hours after the beginning: not somebody who leaves late

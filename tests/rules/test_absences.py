@@ -166,6 +166,13 @@ def test_somebody_enters_the_return_and_the_watch_goes_on_at_once(site: Site) ->
     assert not told.fired("not-returned")
 
 
+def test_somebody_awaited_is_entered_as_back_and_the_watch_goes_on(site: Site) -> None:
+    said = {HOUR: [(9 * HOUR, 20 * HOUR)], 22 * HOUR: [(9 * HOUR, 22 * HOUR)]}
+    told = Told(site, a_day(*moves(0, 9 * HOUR), until=24 * HOUR), declared=said).upto(23 * HOUR)
+    assert (told.states[22 * HOUR], told.states[22 * HOUR + MINUTE]) == (AWAITED, HOME)
+    assert not told.fired("not-returned")
+
+
 def test_signs_far_from_the_end_are_asked_about_once_and_hold_on(site: Site) -> None:
     readings = a_day(
         *moves(0, 9 * HOUR), (HOUR, "bed", "in_bed", 0.0), *moves(14 * HOUR, 15 * HOUR),

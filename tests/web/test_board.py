@@ -10,7 +10,7 @@ import pytest
 from mimamori.model.alert import Alert
 from mimamori.model.homes import Homes
 from mimamori.model.readings import reading_batch
-from mimamori.model.times import MINUTE, SECOND, parse_instant
+from mimamori.model.times import MINUTE, NEVER, SECOND, parse_instant
 from mimamori.rules.engine import Engine
 from mimamori.service import board
 from mimamori.service.board import Wall
@@ -39,6 +39,8 @@ class House:
         self.residents: dict[str, Resident] = {}
         self.alerts: list[Alert] = []
         self.shares = np.full(HOMES, np.nan)
+        self.ends: dict[str, set[int]] = {}
+        self.said: dict[str, tuple[tuple[int, int], ...]] = {}
 
     def go_on(self, readings: int) -> None:
         rows = []
@@ -51,6 +53,10 @@ class House:
             self.rng.random(HOMES) < 0.2, np.floor(self.rng.random(HOMES) * 1000) / 1000, self.shares
         )
         self.engine.step(reading_batch(rows), self.now)
+        leaves, end = f"h{self.rng.integers(HOMES)}", self.now + int(self.rng.integers(1, 9)) * MINUTE
+        self.said = self.said | {leaves: ((self.now, NEVER if self.rng.random() < 0.2 else end),)}
+        self.ends.setdefault(leaves, set()).add(self.said[leaves][0][1])
+        self.engine.declare({self.homes.find(h): spans for h, spans in self.said.items()})
         entered = f"h{self.rng.integers(HOMES)}"
         self.residents = self.residents | {
             entered: Resident(household=entered, code=f"A-{self.now % 97}", watched=bool(self.rng.integers(4)))
@@ -62,17 +68,35 @@ class House:
         )  # fmt: skip
         self.alerts = [replace(a, state="resolved") if self.rng.random() < 0.2 else a for a in (*self.alerts, alert)]
 
+    def open_ended(self) -> board.OpenEnded:
+        told = [(self.homes.find(h), b) for h, spans in self.said.items() for b, end in spans if end == NEVER]
+        return np.array([r for r, _ in told], np.intp), np.array([b for _, b in told], np.int64)
+
     def tiles(self, wall: Wall) -> tuple[Tile, ...]:
         return wall.tiles(
-            self.engine, self.homes, self.site.metrics, self.residents, self.alerts, self.now, self.shares
+            self.engine,
+            self.homes,
+            self.site.metrics,
+            self.residents,
+            self.alerts,
+            self.now,
+            self.shares,
+            self.open_ended(),
         )
 
 
 def test_tiles_made_bit_by_bit_are_those_made_at_once(site: Site) -> None:
     house, wall = House(site), Wall()
+    seen: set[tuple[str, bool]] = set()
     for _ in range(60):
         house.go_on(readings=15)
         assert repr(house.tiles(wall)) == repr(house.tiles(Wall()))  # repr: coverage is NaN
+        seen |= {(t.absence, t.absent_until == NEVER) for t in house.tiles(wall)}
+    assert seen >= {("", True), ("away", True), ("away", False), ("awaited", False)}
+    for tile in house.tiles(wall):
+        if tile.absence == "away":
+            assert tile.state in {"absent", "alert"}
+            assert tile.absent_until in house.ends[tile.household]
     before = house.tiles(wall)
     assert house.tiles(wall) is before
     house.now += 20 * MINUTE  # nobody is known to be up any more

@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from mimamori.model.declared import Declaration, Spans
 from mimamori.model.homes import Homes
+from mimamori.model.times import NEVER
 from mimamori.rules.told import Steps
+from mimamori.service.board import NOBODY, OpenEnded
 from mimamori.store.records import Absence
 
 
@@ -21,6 +25,7 @@ class Away:
     homes: Homes
     told: dict[str, Spans] = field(default_factory=dict)
     fresh: list[Declaration] = field(default_factory=list)
+    open_ended: OpenEnded = NOBODY
     _said: dict[str, Spans] = field(default_factory=dict)
     _rows: int = -1  # households that there were when the engines were told; -1: they are to be told anew
 
@@ -42,6 +47,10 @@ class Away:
         rows.pop(-1, None)
         for engine in engines:
             engine.declare(rows)
+        open_ended = [(row, begin) for row, spans in rows.items() for begin, end in spans if end == NEVER]
+        self.open_ended = (
+            np.array([row for row, _ in open_ended], np.intp), np.array([begin for _, begin in open_ended], np.int64)
+        )  # fmt: skip
         here = {self.homes.ids[row]: spans for row, spans in rows.items()}
         changed = [h for h in sorted(here.keys() | self.told.keys()) if here.get(h, ()) != self.told.get(h, ())]
         self.fresh += [Declaration(at=now, household=h, spans=here.get(h, ())) for h in changed]

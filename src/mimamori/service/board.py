@@ -16,9 +16,10 @@ from mimamori.model.findings import Verdict
 from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.times import HOUR, MINUTE, NEVER
+from mimamori.rules.absences import AWAITED, AWAY, HOME
 from mimamori.rules.engine import Engine
 from mimamori.store.records import Resident
-from mimamori.web.desk import Doing, Tile, TileState
+from mimamori.web.desk import Absent, Doing, Tile, TileState
 
 SHOWN = ("heart_rate", "respiration_rate", "power", "temperature")
 FRESH = 10 * MINUTE
@@ -28,6 +29,10 @@ old (they carry their time). Alerts never wait, nor do changes of state but for 
 STATES_AT_ONCE = 5000
 """of more than so many the rest comes with the next views, since the messages of all wait meanwhile."""
 DOING: tuple[Doing, ...] = ("unknown", "up", "in-bed", "out")
+ABSENT: tuple[Absent, ...] = ("", "away", "awaited")
+OpenEnded = tuple[NDArray[np.intp], NDArray[np.int64]]
+"""Absences until further notice: rows, and when each began, ns."""
+NOBODY: OpenEnded = (np.empty(0, np.intp), np.empty(0, np.int64))
 
 
 class Wall:
@@ -42,12 +47,12 @@ class Wall:
         self._residents: Mapping[str, Resident] = {}
         self._next = 0  # the row at which the next round over changed values begins
 
-    def tiles(  # noqa: PLR0917 - six independent things make a tile
+    def tiles(  # noqa: PLR0917 - independent things make a tile
         self, engine: Engine, homes: Homes, metrics: Metrics, residents: Mapping[str, Resident],
-        alerts: Sequence[Alert], now: int, shares: NDArray[np.float64],
+        alerts: Sequence[Alert], now: int, shares: NDArray[np.float64], open_ended: OpenEnded = NOBODY,
     ) -> tuple[Tile, ...]:  # fmt: skip
-        """The tiles at `now`: the same objects as before where nothing changed."""
-        worst, state = _worst(alerts), _Columns(engine, metrics, now, shares)
+        """The tiles at `now`: the same objects as before where nothing changed. open_ended: absences without an end."""
+        worst, state = _worst(alerts), _Columns(engine, metrics, now, shares, open_ended)
         urgent = self._differing(homes, worst, residents, len(state.codes))
         self._grow(len(state.codes), state.values.shape[0])
         changed = (self._codes != state.codes) & ~urgent
@@ -112,7 +117,9 @@ class _Columns:
     codes: (n,) int16, all of a tile that is a state; values: (k, n) int64, the bits of all that is a number or a time.
     """
 
-    def __init__(self, engine: Engine, metrics: Metrics, now: int, shares: NDArray[np.float64]) -> None:
+    def __init__(
+        self, engine: Engine, metrics: Metrics, now: int, shares: NDArray[np.float64], open_ended: OpenEnded
+    ) -> None:
         value, taken = engine.view("value"), engine.view("taken")
         self.sign: NDArray[np.int64] = engine.view("last_sign")
         self.shown = [metrics[metrics.index(name)] for name in SHOWN]
@@ -128,10 +135,16 @@ class _Columns:
         code = doing + 4 * self.watching + 8 * self.known
         for k, tells in enumerate(self.tells):
             code = code + (16 << k) * tells
+        self.absence: NDArray[np.int8] = engine.view("absence")
+        self.until = np.where(self.absence == HOME, NEVER, engine.view("absent_until"))
+        rows, begun = open_ended
+        mine = (engine.view("absent_from")[rows] == begun) & (self.absence[rows] == AWAY)
+        self.until[rows[mine]] = NEVER  # the engine's own end is a cap
+        code = code + (16 << len(SHOWN)) * self.absence.astype(np.int64)
         self.doing, self.codes = doing, code.astype(np.int16)
         self.shares = shares
         self.values = np.concatenate(
-            (self.value.view(np.int64), self.taken, self.sign[None], shares.view(np.int64)[None])
+            (self.value.view(np.int64), self.taken, self.sign[None], shares.view(np.int64)[None], self.until[None])
         )
 
 
@@ -150,9 +163,11 @@ def _tile(row: int, household: str, resident: Resident | None, alert: Alert | No
     state: TileState = "ok"
     if alert is not None:
         state = "alert"
+    elif c.absence[row] == AWAY:
+        state = "absent"
     elif not c.known[row]:
         state = "unknown"
-    elif c.watching[row]:
+    elif c.watching[row] or c.absence[row] == AWAITED:
         state = "watch"
     values = tuple(
         (metric.name, float(c.value[k, row]), metric.unit, int(c.taken[k, row]))
@@ -164,4 +179,5 @@ def _tile(row: int, household: str, resident: Resident | None, alert: Alert | No
         state=state, doing=DOING[c.doing[row]], priority=alert.priority if alert else None,
         headline_ja=alert.title_ja if alert else "", headline_en=alert.title_en if alert else "",
         values=values, last_sign=int(c.sign[row]), coverage=float(c.shares[row]),
+        absence=ABSENT[c.absence[row]], absent_until=int(c.until[row]),
     )  # fmt: skip

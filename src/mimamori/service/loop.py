@@ -336,7 +336,9 @@ class Loop:
         live = [a for a in alerts if a.state != "resolved"]
         self.coverage.look(self.engine, self.homes, now, connected=connected, reached=self.duties.reached)
         shares = self.coverage.shares(now)
-        tiles = self._wall.tiles(self.engine, self.homes, self.site.metrics, self.residents, live, now, shares)
+        tiles = self._wall.tiles(
+            self.engine, self.homes, self.site.metrics, self.residents, live, now, shares, self.away.open_ended
+        )
         self.counts["open_alerts"] = len(live)
         self.desk.publish(
             View(now=now, zone=self.site.zone.name, speed=self.clock.speed, tiles=tiles, alerts=(*live, *closed),

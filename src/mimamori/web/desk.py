@@ -19,6 +19,8 @@ from mimamori.web.records import Records
 
 TileState = Literal["ok", "watch", "alert", "unknown", "absent"]
 Doing = Literal["in-bed", "up", "out", "unknown"]
+Absent = Literal["", "away", "awaited"]
+"""As declared: at home, away, or due home and not seen yet."""
 
 Cause = Literal["service", "broker", "devices", "learning", "nobody"]
 """Why nobody watches: we did not run, no broker, no device speaks, rules still learn, nobody could be called."""
@@ -34,7 +36,8 @@ class Tile:
     """One household on the wall.
 
     priority: of its worst open alert, None without one. values: (metric, value, unit, taken in ns). last_sign: ns,
-    NEVER if none. coverage: share of the last 24 h that was watched, 0..1, NaN = not known yet.
+    NEVER if none. coverage: share of the last 24 h that was watched, 0..1, NaN = not known yet. absent_until: ns,
+    of the absence that holds; NEVER: until further notice, or none holds.
     """
 
     household: str
@@ -48,6 +51,8 @@ class Tile:
     values: tuple[tuple[str, float, str, int], ...]
     last_sign: int
     coverage: float
+    absence: Absent = ""
+    absent_until: int = NEVER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from mimamori.model.times import MINUTE, NEVER
 from mimamori.web.desk import Desk, Tile, View, worst_first
 from mimamori.web.reasons import length, retold
 from mimamori.web.records import Records
-from mimamori.web.words import LANGS, Lang, ago, catalogue, clock, day_words, number, say, say_or, span
+from mimamori.web.words import LANGS, Lang, ago, brief, catalogue, clock, day_words, number, say, say_or, span
 
 TITLES = {m.name: {"ja": m.title_ja, "en": m.title_en} for m in BASE}
 FRESH = {"heart_rate": 2 * MINUTE, "respiration_rate": 2 * MINUTE, "spo2": 2 * MINUTE, "body_movement": 2 * MINUTE}
@@ -144,6 +144,7 @@ class Drawing:
             "span": lambda length: span(lang, length),
             "ago": lambda at, now: ago(lang, at, now),
             "clock": lambda at, view: clock(lang, at, view.zone, view.now),
+            "brief": lambda at, view: brief(lang, at, view.zone, view.now),
             "moment": lambda at, zone, now: clock(lang, at, zone, now),
             "day": lambda day: day_words(lang, day), "holiday": lambda day: day.weekday() >= 5 or is_holiday(day),
             "figures": lambda tile, view: figures(tile, lang, view.now),

@@ -52,7 +52,8 @@ async def _whole(request: Request, caller: Caller, household: str, status: int =
         "titles": {p.name: getattr(p.title, drawing_of(request).lang) for p in manage.site_of(request).profiles},
         "devices": await known.healths(web, manage.site_of(request).profiles, household),
         "notes": notes if "notes" in request.query_params else notes[:NOTES], "more": len(notes) - NOTES,
-        "absences": absences, "kinds": get_args(AbsenceKind), "why": WHY,
+        "absences": absences, "going": {a.id for a in absences if manage.goes_on(web, a)},
+        "kinds": get_args(AbsenceKind), "why": WHY,
         "names": await names_of(web.records, [*(n.by for n in notes), *(a.by for a in absences)]),
         "told": say(drawing_of(request).lang, "act.done") if "done" in request.query_params else "",
     }  # fmt: skip

@@ -166,13 +166,25 @@ async def put_absence(request: Request, caller: Caller, said: AbsenceEntry) -> A
 
 
 async def end_absence(request: Request, caller: Caller, absence: str, said: Because) -> Absence:
-    """The resident is back: the absence ends now; one that has not begun is over as it begins."""
-    records, now = web_of(request).records, moment(web_of(request))
+    """The resident is back: the absence ends now, also one whose end has passed while they are still awaited.
+
+    One that has not begun is over as it begins.
+    """
+    web = web_of(request)
+    records, now = web.records, moment(web)
     found = next((a for a in await records.absences() if a.id == absence), None)
-    if found is None or (found.end != NEVER and found.end <= now):
+    if found is None or not goes_on(web, found):
         raise ValueError("続いている不在はありません / no such absence goes on")
     back = replace(found, end=max(now, found.start + 1))
     return await entered(request, entries.enter_absence(records, back, by_of(request, caller, said)))
+
+
+def goes_on(web: Web, absence: Absence) -> bool:
+    """Whether it can be ended: it is not over yet, or it is and its resident is awaited."""
+    if absence.end == NEVER or absence.end > moment(web):
+        return True
+    tile = web.desk.tile(absence.household)
+    return tile is not None and tile.absence == "awaited" and tile.absent_until == absence.end
 
 
 async def entered(request: Request, work: Awaitable[T]) -> T:

@@ -16,7 +16,6 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, ValidationError
 
-from mimamori.model.times import NEVER
 from mimamori.web import duty, manage
 from mimamori.web.entries import AbsenceKind
 from mimamori.web.guard import Caller, Gate, web_of
@@ -229,10 +228,9 @@ async def roster(request: Request, caller: Annotated[Caller, Depends(Gate("opera
 
 async def _absences(request: Request, caller: Caller, **more: Any) -> Response:
     web = web_of(request)
-    now = moment(web)
     codes = {r.household: r.code for r in await web.records.residents()}
     rows = sorted(await web.records.absences(), key=lambda a: -a.start)
-    going, over = ([a for a in rows if (a.end == NEVER or a.end > now) is on] for on in (True, False))
+    going, over = ([a for a in rows if manage.goes_on(web, a) is on] for on in (True, False))
     return shown(
         request, "admin-absences", caller, going=going, over=over[:50], codes=codes, kinds=get_args(AbsenceKind), **more
     )  # fmt: skip

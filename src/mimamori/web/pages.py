@@ -17,11 +17,13 @@ from mimamori.alerts.proof import prove
 from mimamori.model.alert import Outcome
 from mimamori.model.commands import CommandError
 from mimamori.model.times import MINUTE, NEVER, iso
+from mimamori.rules.absences import holds
 from mimamori.web.api import Doing, act, alert_with_events
 from mimamori.web.desk import queue_order
 from mimamori.web.drawing import Drawing, cards, names_of
 from mimamori.web.guard import Caller, Gate, web_of, where_of
 from mimamori.web.live import Live, LiveResponse
+from mimamori.web.manage import site_of
 from mimamori.web.plans import charts_for
 from mimamori.web.shapes import masked
 from mimamori.web.sign_in import form_token, same
@@ -130,10 +132,13 @@ async def why(
     (card,) = await cards(web.desk, web.records, [found])
     names = await names_of(web.records, [e.by for e in events])
     charts = charts_for(request, drawing_of(request).lang, found.household, found)
+    rule = next((r for r in site_of(request).rules if r.name == found.rule), None)
+    tile = web.desk.tile(found.household)
+    held = tile if rule and holds(rule.condition) and tile and tile.absence else None
     proof = prove(events, await web.records.notices(alert=alert, limit=1000))
     return page(
         request, "alert", caller, here="alerts", live="queue", card=card, events=events, names=names, proof=proof,
-        charts=charts,
+        charts=charts, held=held,
         told=say(drawing_of(request).lang, "act.done") if "done" in request.query_params else "",
     )  # fmt: skip
 

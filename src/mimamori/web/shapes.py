@@ -13,7 +13,7 @@ from mimamori.model.alert import Alert, AlertEvent, Category, EventKind, Outcome
 from mimamori.model.notice import Channel, NoticeKind, NoticeState, Status
 from mimamori.model.readings import Rejected
 from mimamori.model.times import NEVER, iso_or_none
-from mimamori.web.desk import Change, Doing, Light, Tile, TileState, View, queue_order, worst_first
+from mimamori.web.desk import Absent, Change, Doing, Light, Tile, TileState, View, queue_order, worst_first
 
 
 class ValueShape(BaseModel):
@@ -36,6 +36,8 @@ class HouseholdShape(BaseModel):
     headline_en: str
     values: list[ValueShape]
     last_sign: str | None
+    absence: Absent = Field(description="declared away, or awaited after the declared end; empty: neither")
+    absent_until: str | None = Field(description="that absence's declared end; null: until further notice, or none")
     coverage: float | None = Field(description="share of the last 24 h that was watched, 0..1")
 
 
@@ -160,7 +162,8 @@ def household_shape(tile: Tile, zone: str) -> HouseholdShape:
             for m, v, u, t in tile.values
             if math.isfinite(v)
         ],
-        last_sign=iso_or_none(tile.last_sign, zone),
+        last_sign=iso_or_none(tile.last_sign, zone), absence=tile.absence,
+        absent_until=iso_or_none(tile.absent_until, zone),
         coverage=None if math.isnan(tile.coverage) else tile.coverage,
     )  # fmt: skip
 

@@ -69,6 +69,14 @@ def clock(lang: Lang, at: int, zone: str, now: int = NEVER) -> str:
     return f"{moment.month}/{moment.day}({day}) {moment:%H:%M}" if lang == "ja" else f"{day} {moment:%d %b %H:%M}"
 
 
+def brief(lang: Lang, at: int, zone: str, now: int) -> str:
+    """As short as can be: the time if it is today's, else the day."""
+    moment = to_datetime(at, zone)
+    if now != NEVER and to_datetime(now, zone).date() == moment.date():
+        return f"{moment:%H:%M}"
+    return f"{moment.month}/{moment.day}" if lang == "ja" else f"{moment:%d %b}"
+
+
 def day_words(lang: Lang, day: date) -> str:
     """A day with its weekday: 11/23(月), Mon 23 Nov."""
     weekday = _DAYS[LANGS.index(lang)][day.weekday()]

@@ -12,7 +12,7 @@ from mimamori.model.times import DAY, HOUR, MINUTE, parse_instant
 from mimamori.simulator.days import Timeline, simulate
 from mimamori.simulator.households import SimulatedHome
 from mimamori.simulator.life import day_of
-from mimamori.simulator.loops import order_of
+from mimamori.simulator.loops import by_cell, order_of
 from mimamori.simulator.many import simulate_days
 from mimamori.simulator.report import report_day
 from mimamori.simulator.truth import TruthEvent
@@ -76,6 +76,14 @@ def test_batches_are_one_sort_of_all_rows(full: tuple[SimulatedHome, ...], order
 def test_the_quick_sort_is_the_plain_one(span: int, rows: int) -> None:
     key = np.random.default_rng(1).integers(0, span, rows)
     assert order_of(key).tolist() == np.argsort(key, kind="stable").tolist()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 400])
+def test_cells_come_in_order_and_their_rows_as_they_stand(rows: int) -> None:
+    dice = np.random.default_rng(2)
+    at, kept = dice.integers(0, 5000, rows), dice.random(rows) < 0.7
+    plain = [i for i in np.argsort(at // 60, kind="stable").tolist() if kept[i]]
+    assert by_cell(at, 60, kept).tolist() == plain
 
 
 def test_the_file_does_not_hang_on_the_processes(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,15 +110,17 @@ def _together(
         told = [_receive(line) for line in lines]
         if None in told:
             return
-        columns = [_take(*t) for t in told if t is not None]
+        columns = _read([t for t in told if t is not None])
         for line in lines:
             with suppress(BrokenPipeError, ConnectionResetError):  # it has told its last day and gone
                 line.send(True)
-        device = np.concatenate([c["device"] + np.int32(f) for c, f in zip(columns, first_device, strict=True)])
-        taken, value, metric = (np.concatenate([c[n] for c in columns]) for n in ("taken", "value", "metric"))
+        edges = np.cumsum([0, *(t[1] for t in told if t is not None)]).tolist()
+        for first, begin, end in zip(first_device, edges, edges[1:], strict=False):
+            columns["device"][begin:end] += first
+        device, taken = columns["device"], columns["taken"]
         yield ReadingBatch(
-            home=home_of[device], device=device, metric=metric, value=value, taken=taken, got=taken,
-            flags=np.zeros(len(taken), np.uint8),
+            home=home_of[device], device=device, metric=columns["metric"], value=columns["value"], taken=taken,
+            got=taken, flags=np.zeros(len(taken), np.uint8),
         )  # fmt: skip
 
 
@@ -130,8 +133,14 @@ def _receive(line: Connection) -> tuple[str, int] | None:
     return told
 
 
-def _take(path: str, rows: int) -> dict[str, np.ndarray]:
-    with Path(path).open("rb") as file:
-        columns = {name: np.fromfile(file, kind, rows) for name, kind in _COLUMNS}
-    Path(path).unlink()
+def _read(files: Sequence[tuple[str, int]]) -> dict[str, NDArray[Any]]:
+    """The columns of (path, rows) files, one file's after the other's; the files are gone then."""
+    columns: dict[str, NDArray[Any]] = {name: np.empty(sum(rows for _, rows in files), kind) for name, kind in _COLUMNS}
+    begin = 0
+    for path, rows in files:
+        with Path(path).open("rb") as file:
+            for column in columns.values():
+                file.readinto(column[begin : begin + rows].view(np.uint8).data)
+        Path(path).unlink()
+        begin += rows
     return columns

@@ -14,11 +14,12 @@ from mimamori.model.metrics import Metrics
 from mimamori.model.times import DAY, HOUR, MINUTE, SECOND, Nanos
 from mimamori.simulator.body import tell_bed
 from mimamori.simulator.dice import Use, generator, lots, stream
+from mimamori.simulator.electricity import load
 from mimamori.simulator.faults import Rows, disturb, in_time
-from mimamori.simulator.house import climate, daytime, load, within
+from mimamori.simulator.house import climate, daytime, within
 from mimamori.simulator.households import SimulatedHome
 from mimamori.simulator.life import Life, Place, midnight
-from mimamori.simulator.loops import apart
+from mimamori.simulator.loops import apart, by_cell
 from mimamori.simulator.scene import ROOMS, Act, MotionSensor, RoomClimate
 from mimamori.simulator.truth import TruthEvent
 
@@ -42,7 +43,8 @@ Part = tuple[str, str, Nanos, NDArray[np.float64]]
 def report_day(home: SimulatedHome, life: Life, day: int, *, seed: int, events: Sequence[TruthEvent]) -> Rows:
     """All readings of the household taken on the calendar day. events: this household's.
 
-    In the order of (device, metric, time), or of (time, device, metric) where anything befalls the household.
+    Minute by minute, and each minute's in the order of (device, metric, time); or of (time, device, metric) throughout
+    where anything befalls the household.
     """
     parts = [
         *_bed(home, life, day, seed, events), *_meter(home, life, day, seed, events), *_door(home, life, day, events),
@@ -58,7 +60,7 @@ def report_day(home: SimulatedHome, life: Life, day: int, *, seed: int, events: 
         value=np.concatenate([p[3] for p in parts]), taken=taken, sent=taken,
     )  # fmt: skip
     arrives = lots(rows.taken, rows.device, seed * 1000 + home.number) >= home.kit.lost
-    rows = rows.take(np.flatnonzero(arrives))
+    rows = rows.take(by_cell(taken - midnight(day), MINUTE, arrives))
     return disturb(in_time(rows), events, ids, seed) if events else rows
 
 

@@ -47,10 +47,12 @@ class _Names:
     def __init__(self, by_row: Sequence[str]) -> None:
         once = {name: i for i, name in enumerate(dict.fromkeys(by_row))}
         self._known = pa.array(list(once))
-        self._index = np.array([once[name] for name in by_row], np.int32)
+        index = np.array([once[name] for name in by_row], np.int32)
+        self._index = None if np.array_equal(index, np.arange(len(index))) else index  # each name once, as it stands
 
     def column(self, rows: NDArray[np.int32] | NDArray[np.int16]) -> Any:
-        return pa.DictionaryArray.from_arrays(pa.array(self._index[rows]), self._known)
+        index = rows.astype(np.int32, copy=False) if self._index is None else self._index[rows]
+        return pa.DictionaryArray.from_arrays(pa.array(index), self._known, safe=False)
 
 
 def _in_order(chunks: Iterable[ReadingBatch]) -> Iterator[ReadingBatch]:

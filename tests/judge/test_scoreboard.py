@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mimamori.judge.evaluate import answers
 from mimamori.judge.rivals import RIVALS, Household, Rival, fixed, inactivity_score, meter, profile
-from mimamori.judge.scoreboard import Board, Score, as_markdown, small_board
+from mimamori.judge.scoreboard import Board, Score, as_markdown, judged_rules, read_boards, small_board
 from mimamori.model.times import DAY, HOUR, MINUTE, parse_instant
+from mimamori.simulator.truth import KINDS
 from mimamori.site import load_site
 
 RECORD = Path(__file__).resolve().parents[2] / "docs" / "scoreboard.json"
@@ -73,6 +76,25 @@ class TestBoard:
         assert now.events - now.found <= recorded.events - recorded.found
         assert now.false <= recorded.false
         assert now.mean <= recorded.mean * 1.05 + 0.1
+
+    def test_all_rules_that_may_find_who_cannot_move_are_judged(self) -> None:
+        """By the inactivity rules alone, somebody who fails to rise and turns in bed would be missed for ever."""
+        site = load_site()
+        asked = {rule.name for rule in judged_rules(site).rules}
+        kinds = [k for k, role in KINDS.items() if role == "emergency" and answers(k, "inactivity")]
+        assert {"collapse", "night-fall", "bath-fall", "no-rise"} <= set(kinds)
+        assert {rule.name for rule in site.rules if any(answers(kind, rule.name) for kind in kinds)} <= asked
+
+    def test_sets_that_were_not_asked_for_stay_as_they_are(self, tmp_path: Path) -> None:
+        score = Score(way="fixed window", setting="8 h", false=2, false_per_30_days=1.5, found=9, events=10,
+                      already_in_alarm=0, median=7.5, mean=8.0, p90=8.5)  # fmt: skip
+        board = Board(name="a set", what="ten homes", household_days=40.0, scores=(score, score))
+        record = tmp_path / "board.json"
+        record.write_text(json.dumps({"small": asdict(score), "boards": [asdict(board)]}), encoding="utf-8")
+        assert read_boards(record) == [board]
+        record.write_text('{"boards": [{"name": "a set"}]}', encoding="utf-8")
+        with pytest.raises(ValueError, match="without --only"):
+            read_boards(record)
 
     def test_the_document_names_each_way_with_its_figures(self) -> None:
         score = Score(way="fixed window", setting="8 h", false=2, false_per_30_days=1.5, found=9, events=10,

@@ -58,9 +58,10 @@ def evaluate(**options: Any) -> None:
 @click.option("--out", default="docs/scoreboard.md", show_default=True, type=NEW, help="Figures are put beside it.")
 @click.option("--beside", default="../shared", show_default=True, type=FOLDER,
               help="Folder with data/ and yardstick/ of real recordings; left out if there is none.")  # fmt: skip
+@click.option("--only", default="", help="A part of the names of sets, such as energy; the others stay as they are.")
 @site_option
-def scoreboard(out: Path, beside: Path, site: Path | None) -> None:
+def scoreboard(out: Path, beside: Path, only: str, site: Path | None) -> None:
     """Our rules about inactivity beside other ways, on simulated and recorded homes; takes minutes."""
     with plainly():
-        for board in make_scoreboard(load_content(site), out, beside):
+        for board in make_scoreboard(load_content(site), out, beside, only):
             click.echo(f"done: {board.name}", err=True)

@@ -199,9 +199,9 @@ def _by_hour(score: NDArray[np.float64], first_cell: int, times: float) -> NDArr
     limit = np.full(len(score), np.inf)
     for begin in range(3 * a_day, len(score), 2 * a_day):
         past, then = score[max(0, begin - MEMORY * a_day) : begin], hour[max(0, begin - MEMORY * a_day) : begin]
-        by = [past[then == h] for h in range(24)]
-        around = [np.concatenate([by[h - 1], by[h], by[(h + 1) % 24]]) for h in range(24)]
-        high = np.array([np.quantile(a, 0.999) for a in around])
+        by = past[np.argsort(then, kind="stable")].reshape(24, -1)  # whole days: each hour has as many
+        around = np.hstack([np.roll(by, 1, axis=0), by, np.roll(by, -1, axis=0)])
+        high = np.quantile(around, 0.999, axis=1)
         limit[begin : begin + 2 * a_day] = np.maximum(HOUR, times * high)[hour[begin : begin + 2 * a_day]]
     return limit
 

@@ -210,6 +210,11 @@ class TestCommand:
         assert told["household_days"] <= told["watched_days"]
         html = page.read_text(encoding="utf-8")
         assert html.count("<svg") >= 2
+        for wide in (
+            "<svg",
+            "<table><thead><tr><th>規則",
+        ):  # a telephone moves them sideways by themselves, not the page
+            assert html.count(f'<div class="wide" tabindex="0">{wide}') == html.count(wide)
         assert "http" not in html.replace("http://www.w3.org/2000/svg", "")
 
     def test_each_budget_of_the_curve_acts_as_if_it_were_the_only_one(self, tmp_path: Path) -> None:

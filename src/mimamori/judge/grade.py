@@ -19,7 +19,7 @@ from mimamori.site import Site
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What was asked for. report: where to write the page, which holds the curve too."""
+    """What was asked for. report: where to write the page, which holds the curve, too."""
 
     learn_days: float
     nurse_households: int = A_NURSE
@@ -43,7 +43,7 @@ def grade(file: Path, truth: Path, site: Site, wanted: Wanted) -> str:
     if wanted.outings:
         outings = outing_curve(replay_outings(file, site), events, site, spans=result.spans, learn=learn)
     if wanted.report:
-        wanted.report.write_text(as_page(made, points, name=file.name), encoding="utf-8")
+        wanted.report.write_text(as_page(made, points, outings, name=file.name), encoding="utf-8")
     if not wanted.as_json:
         return as_table(made, points, outings)
     record = as_record(made, begins=result.begins, ends=result.ends, zone=site.zone.name)

@@ -50,9 +50,9 @@ def _kinds(made: Evaluation) -> Iterator[str]:
 
 
 def _rules(made: Evaluation) -> Iterator[str]:
-    yield "\nrule                    category      calls  false   false calls per 30 household-days (95 %)"
+    yield "\nrule                      category      calls  false   false calls per 30 household-days (95 %)"
     for told in (*made.rules, made.resident, made.all_calls):
-        yield f"{told.rule:22}  {told.category:11}  {told.calls:6d} {told.false:6d}   {rate(told)}"
+        yield f"{told.rule:24}  {told.category:11}  {told.calls:6d} {told.false:6d}   {rate(told)}"
 
 
 def rate(told: Told) -> str:
@@ -68,7 +68,7 @@ def _notes(made: Evaluation) -> Iterator[str]:
     if noting:
         yield "\nnotes on the console, for which nobody is called at once (low priority; not among the calls above)"
     for told in noting:
-        yield f"{told.rule:22}  {told.category:11}  {told.notes:6d} notes, {told.false_notes} without an event"
+        yield f"{told.rule:24}  {told.category:11}  {told.notes:6d} notes, {told.false_notes} without an event"
 
 
 def _load(made: Evaluation) -> Iterator[str]:

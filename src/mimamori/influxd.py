@@ -19,7 +19,7 @@ START_WITHIN = 60.0  # s
 
 
 class Influxd(Program):
-    """Raises FileNotFoundError if influxd is not installed."""
+    """Raises FileNotFoundError if influxd is not installed. url: where it will be; words: what starts it."""
 
     def __init__(self, site: Site, folder: Path) -> None:
         program = shutil.which("influxd")
@@ -29,9 +29,10 @@ class Influxd(Program):
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         folder.mkdir(exist_ok=True)
-        self._program, self._conf = program, folder / "influxdb.conf"
+        conf = folder / "influxdb.conf"
+        self.words = (program, "-config", str(conf))
         shipped = (site.folder / "sensors" / "influxdb.conf").read_text(encoding="utf-8")
-        self._conf.write_text(
+        conf.write_text(
             shipped.replace("127.0.0.1:8086", f"127.0.0.1:{port}")
             .replace("127.0.0.1:8088", f"127.0.0.1:{free_port()}")
             .replace("/var/lib/influxdb/", f"{folder}/")
@@ -39,7 +40,7 @@ class Influxd(Program):
 
     async def start(self) -> None:
         """Returns when it answers and has the database. Raises TimeoutError."""
-        await self.run(self._program, "-config", str(self._conf), stdout=asyncio.subprocess.DEVNULL)
+        await self.run(*self.words, stdout=asyncio.subprocess.DEVNULL)
         async with asyncio.timeout(START_WITHIN), aiohttp.ClientSession() as session:
             while True:
                 try:

@@ -19,7 +19,9 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 import pytest
 
+from mimamori.store.ledger import Ledger
 from mimamori.store.pack import LOG_ROW
+from mimamori.store.records import Device, Resident, Staff
 
 CHECKOUT = Path(__file__).parents[2]
 HOUSEHOLDS = 30
@@ -231,6 +233,29 @@ class Service:
                 connection.close()
         except sqlite3.Error:
             return 0
+
+
+async def register(service: Service) -> None:
+    ledger = await Ledger.open(f"sqlite:///{service.data / 'ledger.sqlite'}")
+    for home in range(HOUSEHOLDS):
+        await ledger.put_resident(Resident(household=f"H{home:03}", code=f"A-{home:03}"))
+        await ledger.put_device(Device(household=f"H{home:03}", device="bed1", profile="bed-sensor"))
+        await ledger.put_device(Device(household=f"H{home:03}", device="meter1", profile="smart-meter"))
+    for number in range(1, 7):
+        role = "nurse" if number < 4 else "on-call"
+        await ledger.put_staff(Staff(id=f"N-{number:02}", name="", role=role, phone=f"+81900000000{number}"))
+    await ledger.close()
+
+
+def pause(seconds: float) -> None:
+    """Load goes on for so long; there is nothing to wait for but time."""
+    ends: list[float] = [seconds / 0.05]
+
+    def over() -> bool:
+        ends[0] -= 1
+        return ends[0] <= 0
+
+    wait_for(over, seconds * 20 + 20)
 
 
 @pytest.fixture

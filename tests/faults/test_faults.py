@@ -24,9 +24,8 @@ from mimamori.model.metrics import Metrics
 from mimamori.model.times import HOUR, NEVER
 from mimamori.store.embedded import EmbeddedReadings
 from mimamori.store.ledger import Ledger
-from mimamori.store.records import Device, Resident, Staff
 
-from .conftest import FAST, HOUSEHOLDS, Devices, Mosquitto, Service, wait_for
+from .conftest import FAST, HOUSEHOLDS, Devices, Mosquitto, Service, pause, register, wait_for
 
 ROUNDS = int(os.environ.get("MIMAMORI_FAULT_ROUNDS", "3"))
 RATE = 300.0  # messages a second, two readings each
@@ -42,18 +41,6 @@ class Stored(NamedTuple):
     meters: set[tuple[str, int]]
     doubled: int
     rows: int
-
-
-async def register(service: Service) -> None:
-    ledger = await Ledger.open(f"sqlite:///{service.data / 'ledger.sqlite'}")
-    for home in range(HOUSEHOLDS):
-        await ledger.put_resident(Resident(household=f"H{home:03}", code=f"A-{home:03}"))
-        await ledger.put_device(Device(household=f"H{home:03}", device="bed1", profile="bed-sensor"))
-        await ledger.put_device(Device(household=f"H{home:03}", device="meter1", profile="smart-meter"))
-    for number in range(1, 7):
-        role = "nurse" if number < 4 else "on-call"
-        await ledger.put_staff(Staff(id=f"N-{number:02}", name="", role=role, phone=f"+81900000000{number}"))
-    await ledger.close()
 
 
 async def stored(service: Service) -> Stored:
@@ -137,17 +124,6 @@ def devices(broker: Mosquitto, service: Service) -> Iterator[Devices]:
     devices.begin_counting()
     yield devices
     devices.give_up()
-
-
-def pause(seconds: float) -> None:
-    """Load goes on for so long; there is nothing to wait for but time."""
-    ends: list[float] = [seconds / 0.05]
-
-    def over() -> bool:
-        ends[0] -= 1
-        return ends[0] <= 0
-
-    wait_for(over, seconds * 20 + 20)
 
 
 @pytest.mark.server

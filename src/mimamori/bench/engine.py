@@ -6,16 +6,15 @@ making the readings is not timed.
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.bench.beside import Beside, Prometheus, beside_twins
+from mimamori.bench.beside import Beside, beside_twins
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch, no_readings
 from mimamori.model.times import MINUTE, SECOND, parse_instant
@@ -34,6 +33,13 @@ BEDS = 4
 TICK_VALUES, LARGE = 80_000, 2_000_000
 IDLE_SECONDS, BUSY_TICKS = 86_400, 60
 REPLAYED = ("power", "in_bed", "heart_rate", "respiration_rate")
+
+
+class Took(NamedTuple):
+    """Seconds on the clock, and of this process's own time on the processor."""
+
+    wall: float
+    cpu: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,29 +64,35 @@ class Size:
     busy_tick: ticks ten seconds
     apart, each bringing `values` readings and folding them in, and at whole minutes asking the rules about silence.
     rules_tick: the one-second ticks between them, in which the other rules follow, one after another.
-    reading_ns: in one batch of two million. growth_us: to add a household to a running engine.
+    reading_ns: in one batch of two million. growth_us: to add a household to a running engine. All are times on the
+    clock, and where other programs run they hold their turns too; idle_cpu, busy_cpu and reading_cpu_ns are the same
+    ticks and readings in this process's own time on the processor.
     """
 
     households: int
     bytes_per_household: int
     idle_tick: Spread
+    idle_cpu: Spread
     idle_minute: Spread
     turned: float
     busy_tick: Spread
+    busy_cpu: Spread
     rules_tick: Spread
     values: int
     reading_ns: float
+    reading_cpu_ns: float
     growth_us: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """A reading a minute of four metrics, in steps of a day; seconds of engine time."""
+    """A reading a minute of four metrics, in steps of a day; seconds of engine time, and of the processor's."""
 
     households: int
     days: int
     readings: int
     seconds: float
+    cpu_seconds: float
     findings: int
 
     @property
@@ -107,34 +119,33 @@ def _measure(site: Site, households: int, rng: np.random.Generator) -> Size:
         engine.step(_values(site, households, max(households, TICK_VALUES), now, rng), now)
     busy, between = [], []
     for _ in range(BUSY_TICKS):
-        between += [_timed(engine, no_readings(), now + second * SECOND + 1) for second in range(1, 10)]
+        between += [_timed(engine, no_readings(), now + second * SECOND + 1)[1] for second in range(1, 10)]
         now += 10 * SECOND
         batch = _values(site, households, TICK_VALUES, now, rng)
-        busy.append(_timed(engine, batch, now + 1))  # just after the ten seconds are over
+        busy.append(_timed(engine, batch, now + 1)[1])  # just after the ten seconds are over
     large = _values(site, households, LARGE, now + 10 * SECOND, rng)
     engine.step(no_readings(), now + ALL_JUDGED)  # the rules' minute is timed by itself, below
     now += 20 * SECOND
-    taken = _timed(engine, large, now)
+    _, taken = _timed(engine, large, now)
     _know_nights(engine, site)
     for _ in range(20):  # what was heard settles
         now += MINUTE
         engine.step(no_readings(), now)
-    idle: list[float] = []
-    looked: list[float] = []
-    turned = [0.0]
+    idle: list[Took] = []
+    looked: list[Took] = []
+    turned = [Took(0.0, 0.0)]
     for _ in range(IDLE_SECONDS):
         now += SECOND
-        begun = time.perf_counter()
-        changed = len(engine.step(no_readings(), now))
-        spent = time.perf_counter() - begun
+        changed, spent = _timed(engine, no_readings(), now)
         (turned if changed else idle).append(spent)
         if now % MINUTE == SECOND and not changed:
             looked.append(spent)
     return Size(
-        households=households, bytes_per_household=engine.bytes_per_home(), idle_tick=_spread(idle),
-        idle_minute=_spread(looked), turned=max(turned) * 1e3, busy_tick=_spread(busy),
-        rules_tick=_spread(between), values=TICK_VALUES,
-        reading_ns=taken / LARGE * 1e9, growth_us=_growth(engine, homes, now) * 1e6,
+        households=households, bytes_per_household=engine.bytes_per_home(), idle_tick=_spread(_walls(idle)),
+        idle_cpu=_spread([t.cpu for t in idle]), idle_minute=_spread(_walls(looked)), turned=max(turned).wall * 1e3,
+        busy_tick=_spread(_walls(busy)), busy_cpu=_spread([t.cpu for t in busy]), rules_tick=_spread(_walls(between)),
+        values=TICK_VALUES, reading_ns=taken.wall / LARGE * 1e9, reading_cpu_ns=taken.cpu / LARGE * 1e9,
+        growth_us=_growth(engine, homes, now) * 1e6,
     )  # fmt: skip
 
 
@@ -195,14 +206,19 @@ def _growth(engine: Engine, homes: Homes, now: int) -> float:
     for part in range(100):
         for i in range(before * part // 100, before * (part + 1) // 100):
             homes.add_device(f"g{i:07d}", "bed")
-        spent += _timed(engine, no_readings(), now)
+        spent += _timed(engine, no_readings(), now)[1].wall
     return spent / before
 
 
-def _timed(engine: Engine, batch: ReadingBatch, now: int) -> float:
-    begun = time.perf_counter()
-    engine.step(batch, now)
-    return time.perf_counter() - begun
+def _timed(engine: Engine, batch: ReadingBatch, now: int) -> tuple[int, Took]:
+    """Findings, and what the step took."""
+    begun, worked = time.perf_counter(), time.process_time()
+    found = len(engine.step(batch, now))
+    return found, Took(time.perf_counter() - begun, time.process_time() - worked)
+
+
+def _walls(times: Sequence[Took]) -> list[float]:
+    return [t.wall for t in times]
 
 
 def _spread(seconds: Sequence[float]) -> Spread:
@@ -218,16 +234,17 @@ def replay_days(site: Site, households: int, days: int, seed: int) -> Replay:
     """Feed the engine `days` days of `households` households, in the order of arrival."""
     homes, rng = made_homes(households), np.random.default_rng(seed)
     engine = Engine(homes, site.rules, site.metrics, site.zone, gates=site.gates)
-    spent, readings, findings = 0.0, 0, 0
+    spent, worked, readings, findings = 0.0, 0.0, 0, 0
     with progress("replay", days, "day") as bar:
         for day in range(days):
             batch = made_day(site, households, START + day * DAY_MINUTES * MINUTE, rng)
-            begun = time.perf_counter()
-            findings += len(engine.step(batch, int(batch.got[-1])))
-            spent += time.perf_counter() - begun
+            found, took = _timed(engine, batch, int(batch.got[-1]))
+            findings, spent, worked = findings + found, spent + took.wall, worked + took.cpu
             readings += len(batch)
             bar.update(1)
-    return Replay(households=households, days=days, readings=readings, seconds=spent, findings=findings)
+    return Replay(
+        households=households, days=days, readings=readings, seconds=spent, cpu_seconds=worked, findings=findings
+    )
 
 
 def made_day(site: Site, households: int, begin: int, rng: np.random.Generator) -> ReadingBatch:
@@ -249,54 +266,6 @@ def made_day(site: Site, households: int, begin: int, rng: np.random.Generator) 
     )  # fmt: skip
 
 
-def as_record(
-    site: Site, sizes: Sequence[Size], replay: Replay | None, seed: int, *, beside: Beside | None = None,
-    prometheus: Prometheus | None = None,
-) -> dict[str, object]:  # fmt: skip
-    """Everything measured, and on what."""
-    other = None
-    if prometheus is not None:
-        ours = [s.idle_minute.median for s in sizes if s.households == prometheus.households]
-        other = asdict(prometheus) | {"times_our_idle_minute": prometheus.evaluation / ours[0] if ours else None}
-    return {
-        "machine": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version(),
-        "numpy": np.__version__, "load": os.getloadavg()[0], "seed": seed, "rules": [r.name for r in site.rules],
-        "sizes": [asdict(size) for size in sizes],
-        "twins": None if beside is None else asdict(beside), "prometheus": other,
-        "replay": None if replay is None else asdict(replay) | {"per_second": replay.per_second},
-    }  # fmt: skip
-
-
 def compare(site: Site, households: int, seed: int, minutes: int = 12) -> Beside:
     """The engine beside one plain Python object a household."""
     return beside_twins(site, made_homes(households), made_days(site, households, minutes, seed))
-
-
-def as_table(
-    sizes: Sequence[Size], replay: Replay | None, beside: Beside | None = None, other: Prometheus | None = None
-) -> str:
-    """The figures to read."""
-    lines = ["households  bytes each  idle tick ms (mean/p99/max)  idle minute ms  80,000 values ms  ns/reading"]
-    lines += [
-        f"{s.households:10,d}  {s.bytes_per_household:10,d}  {s.idle_tick.mean:9.2f} {s.idle_tick.p99:8.2f}"
-        f" {s.idle_tick.largest:8.2f}  {s.idle_minute.median:14.2f}  {s.busy_tick.median:16.1f}  {s.reading_ns:10.0f}"
-        for s in sizes
-    ]
-    if replay is not None:
-        lines.append(
-            f"replay: {replay.readings:,} readings of {replay.households:,} households, {replay.days} days, in"
-            f" {replay.seconds:.1f} s of engine time ({replay.per_second / 1e6:.1f} million a second)"
-        )
-    if beside is not None:
-        lines.append(
-            f"plain objects, {beside.households:,} households, {len(beside.rules)} rules: {beside.twin_tick:.1f} ms a"
-            f" minute ({beside.times_a_tick:.0f} times {beside.engine_tick:.2f}), {beside.twin_reading_ns:.0f} ns a"
-            f" reading ({beside.times_a_reading:.1f} times {beside.engine_reading_ns:.0f}),"
-            f" {beside.findings:,} findings {'all the same' if beside.same else 'NOT THE SAME'}"
-        )
-    if other is not None:
-        lines.append(
-            f"prometheus {other.version}: {other.evaluation:.0f} ms for {other.rules} rules, {other.series:,} series of"
-            f" {other.households:,} households"
-        )
-    return "\n".join(lines)

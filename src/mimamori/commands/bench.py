@@ -16,6 +16,8 @@ from mimamori.bench.gate import bench_gate
 from mimamori.bench.ingest import Load, measure, told
 from mimamori.bench.readings import bench_store
 from mimamori.bench.restart import bench_restart
+from mimamori.bench.start import time_to_start
+from mimamori.bench.told import as_record, as_table
 from mimamori.commands.options import load_content, plainly, site_option
 
 
@@ -55,8 +57,9 @@ def bench_engine(  # noqa: PLR0917
         replayed = engine_bench.replay_days(loaded, 1000, replay_days, seed) if replay_days else None
         beside = engine_bench.compare(loaded, twins, seed) if twins else None
         other = beside_prometheus(prometheus, seed) if prometheus else None
-        record = engine_bench.as_record(loaded, measured, replayed, seed, beside=beside, prometheus=other)
-        text = engine_bench.as_table(measured, replayed, beside, other)
+        start = time_to_start(site)
+        record = as_record(loaded, measured, replayed, seed, start=start, beside=beside, prometheus=other)
+        text = as_table(measured, replayed, start=start, beside=beside, other=other)
         click.echo(json.dumps(record, indent=1) if json_wanted else text)
         if prometheus and other is None:
             click.echo("prometheus: not on PATH (Debian: apt-get install prometheus)", err=True)

@@ -161,6 +161,7 @@ class FlappingDetector:
         # A rule that is not at work here has nothing to say.
         self._watched = [(k, f"{name}.verdict") for k, name in enumerate(spec.of)
                          if f"{name}.verdict" in shared.columns.declared]  # fmt: skip
+        self._findings(self._end_look(0, 0), 0)  # machine code is fetched now, not in the middle of a day
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -192,10 +193,14 @@ class FlappingDetector:
         _hear(c.whole("spoke" if self._spec.each == "device" else "fresh"), kept.heard, rows)
         if at % self._spec.look:
             return no_findings()
-        found, busy = np.empty(rows, np.intp), np.empty(rows, np.bool_)
+        changed = self._end_look(rows, at)
+        return self._findings(changed, at) if len(changed) else no_findings()
+
+    def _end_look(self, rows: int, at: int) -> Rows:
+        """Which of the first `rows` rows changed verdict or level."""
+        kept, found, busy = self._kept(), np.empty(rows, np.intp), np.empty(rows, np.bool_)
         _end_look(kept, busy)
-        changed = _judge(at // MINUTE, kept, self._limits, busy, found)
-        return self._findings(found[:changed], at) if changed else no_findings()
+        return found[: _judge(at // MINUTE, kept, self._limits, busy, found)]
 
     def _kept(self) -> Kept:
         return Kept(*self._columns.bundle(Kept._fields, f"{self._rule.name}."))

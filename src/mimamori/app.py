@@ -67,7 +67,7 @@ Enter = Callable[[Ledger, Homes], Awaitable[None]]
 Prepare = Callable[[Ledger, Homes, Engine, Clock, ReadingStore], Awaitable[None]]
 
 
-async def serve(  # noqa: PLR0915 - straight on, see above
+async def serve(  # noqa: C901, PLR0915 - straight on, see above
     site: Site,
     settings: Settings,
     *,
@@ -110,11 +110,14 @@ async def serve(  # noqa: PLR0915 - straight on, see above
         if mark is not None:
             clock.not_before(mark.at)
         now = clock.now()
-        begun = await _begin_engine(site, ledger, homes, readings, saved, NEVER if mark is None else mark.at, now)
+        at = NEVER if mark is None else mark.at
+        begun = await _begin_engine(site, ledger, homes, readings, saved, at, now, stop)
         coverage = _watched(saved if begun.restored else {}, mark, now)
         if prepare is not None:
             await prepare(ledger, homes, begun.engine, clock, readings)
             now = clock.now()
+        if stop.is_set():  # before anything was watched: there is nothing to leave behind
+            return
         residents = {r.household: r for r in await ledger.residents()}
         places |= place(homes, residents.values())
         homes_with_phone = {r.household: r.phone for r in residents.values() if r.phone and answerable(settings)}
@@ -153,11 +156,7 @@ async def serve(  # noqa: PLR0915 - straight on, see above
             ),
             "sheets": keep_sheets(settings.data / SHEETS, ledger, site.alerts.roster, clock.now, stop),
             "retention": look_after(
-                readings,
-                clock,
-                stop,
-                Kept(readings=settings.keep_readings, figures=settings.keep_figures),
-                NEVER if mark is None else mark.at,
+                readings, clock, stop, Kept(readings=settings.keep_readings, figures=settings.keep_figures), at
             ),
         }
         tasks += [asyncio.create_task(work, name=name) for name, work in beside.items()]
@@ -278,9 +277,9 @@ class _Begun:
 
 async def _begin_engine(  # noqa: PLR0917 - what it begins from
     site: Site, ledger: Ledger, homes: Homes, readings: ReadingStore, saved: Mapping[str, NDArray[Any]], at: int,
-    now: int,
+    now: int, stop: asyncio.Event,
 ) -> _Begun:  # fmt: skip
-    """The engine and its shadows, from the snapshot `saved` of the time `at` where there is one."""
+    """The engine and its shadows, from the snapshot `saved` of the time `at` where there is one. Ends at `stop`."""
     present, _ = changed_site(site, await ledger.trials())
     engine = Engine(homes, present.rules, site.metrics, site.zone, gates=site.gates)
     shadows = Shadows(homes)
@@ -294,7 +293,7 @@ async def _begin_engine(  # noqa: PLR0917 - what it begins from
     shadows.set_own(own)
     said = await ledger.declarations()
     told = [Told(one, homes, said, since=at) for one in (engine, shadows)]
-    return _Begun(present, engine, shadows, restored=await _catch_up(told, at, readings, now))
+    return _Begun(present, engine, shadows, restored=await _catch_up(told, at, readings, now, stop))
 
 
 def _begin_from(engine: Engine, saved: Mapping[str, NDArray[Any]]) -> bool:
@@ -309,12 +308,14 @@ def _begin_from(engine: Engine, saved: Mapping[str, NDArray[Any]]) -> bool:
     return True
 
 
-async def _catch_up(engines: Sequence[Told], at: int, readings: ReadingStore, now: int) -> bool:
-    """The readings stored and what was said since `at`, then on from here: downtime is not quiet time."""
+async def _catch_up(engines: Sequence[Told], at: int, readings: ReadingStore, now: int, stop: asyncio.Event) -> bool:
+    """The readings stored and what was said since `at`, then on from here: downtime is not quiet time. Ends at `stop`."""
     try:
         async for batch in readings.scan_all(at + 1, now + 1):
             for engine in engines:
-                engine.step(batch, int(batch.got[-1]))
+                await asyncio.to_thread(engine.step, batch, int(batch.got[-1]))
+            if stop.is_set():
+                return False
     except StoreError as error:  # a server that is away must not keep the watch from starting
         log.warning("the readings since the last snapshot are not caught up with: %s", error)
     for engine in engines:

@@ -21,6 +21,7 @@ import uvicorn
 from argon2 import PasswordHasher
 
 from mimamori.app import serve, stop_on_signals, write_status
+from mimamori.compile import compile_rules
 from mimamori.model.homes import Homes
 from mimamori.model.times import DAY, SECOND, to_datetime
 from mimamori.notify.standin import Line, StandIn
@@ -98,12 +99,21 @@ def run_demo(site: Site, options: DemoOptions) -> None:
         f"http://127.0.0.1:{options.port}  log-in: N-01  password: {PASSWORD}  "
         f"({options.households} households, {options.speed:g}x, Ctrl-C ends)"
     )
+    compile_rules(site)
+    _compile_lives(site, options)
     folder = options.data or Path(tempfile.mkdtemp(prefix="mimamori-demo-"))
     try:
         asyncio.run(_demo(site, options, folder))
     finally:
         if options.data is None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _compile_lives(site: Site, options: DemoOptions) -> None:
+    """As compile_rules: what the households are simulated with."""
+    some = households(site.scene, count=1, seed=options.seed, bed_every=HISTORY_BED)
+    for _ in simulate(some, start=wall() // DAY * DAY, end=wall() // DAY * DAY + DAY, seed=options.seed, step=DAY):
+        pass
 
 
 async def _demo(site: Site, options: DemoOptions, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 import sys
@@ -90,3 +91,24 @@ async def test_a_taken_port_is_told_in_one_line(tmp_path: Path, until: Until) ->
     assert demo.returncode == 1
     assert b"Traceback" not in errors, errors.decode()
     assert str(port).encode() in errors
+
+
+async def test_a_first_start_says_that_it_compiles_and_can_be_ended_meanwhile(
+    tmp_path: Path, port: int, until: Until
+) -> None:
+    demo = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "mimamori.cli", "demo", "--port", str(port), "--data", str(tmp_path / "data"),
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "nothing-is-kept-here-yet")},
+    )  # fmt: skip
+    assert demo.stderr is not None
+    try:
+        told = (await asyncio.wait_for(demo.stderr.readline(), 60)).decode()
+        assert "First start: compiling" in told
+        assert not (tmp_path / "data").exists()  # nothing is begun that would have to be ended in order
+        demo.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(demo.wait(), 5) == -signal.SIGTERM
+    finally:
+        if demo.returncode is None:
+            demo.kill()
+            await demo.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,7 +74,7 @@ async def restart_law(path: Path, site: Site, folder: Path, most: int) -> int:
             store = await EmbeddedReadings.open(folder, homes=ours, metrics=site.metrics, stage_at=20_000)
             again = Engine(ours, site.rules, site.metrics, site.zone)
             assert _begin_from(again, saved)
-            assert await _catch_up([Told(again, ours, said, since=at)], at, store, now)
+            assert await _catch_up([Told(again, ours, said, since=at)], at, store, now, asyncio.Event())
             compared += same(never, homes, again, ours)
             await store.close()
             store = await EmbeddedReadings.open(folder, homes=homes, metrics=site.metrics, stage_at=20_000)

@@ -10,6 +10,7 @@ import click
 
 from mimamori.app import serve, stop_on_signals
 from mimamori.commands.options import FOLDER, NEW, load_content, plainly, site_option
+from mimamori.compile import compile_rules
 from mimamori.demo import DemoOptions, run_demo
 from mimamori.settings import read_settings
 from mimamori.site import load_site
@@ -50,6 +51,7 @@ def run(site: Path | None, data: Path) -> None:
             msg = "MIMAMORI_BROKER is not set; write its URL, such as mqtt://127.0.0.1:1883"
             raise ValueError(msg)
         loaded = load_content(site)
+        compile_rules(loaded)
 
         async def until_stopped() -> None:
             stop = asyncio.Event()

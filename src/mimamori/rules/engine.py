@@ -301,7 +301,8 @@ class Engine:
         self._sets.place(self._columns["own"])
         self._placed = -1  # districts are the register's, not the snapshot's
         self._set_gates(0)  # by the profiles of today
-        self._waiting = ReadingBatch(**{name: saved[f"waiting.{name}"] for name in PENDING})
+        # copies: what comes from a file may be read-only, which is another type to compiled loops
+        self._waiting = ReadingBatch(**{name: saved[f"waiting.{name}"].copy() for name in PENDING})
         self._evaluated = evaluated + (LAST if version == AT_ONCE and evaluated != NEVER else 0)
 
     def _finish(self) -> None:
@@ -326,7 +327,7 @@ class Engine:
         self._sets.place(self._columns["own"])
         self._placed = -1
         self._set_gates(0)
-        self._waiting = ReadingBatch(**{name: saved[f"waiting.{name}"] for name in PENDING})
+        self._waiting = ReadingBatch(**{name: saved[f"waiting.{name}"].copy() for name in PENDING})
         self._evaluated = int(saved["engine"][1])
 
     def bytes_per_home(self) -> int:

@@ -309,7 +309,7 @@ def _begin_from(engine: Engine, saved: Mapping[str, NDArray[Any]]) -> bool:
 
 
 async def _catch_up(engines: Sequence[Told], at: int, readings: ReadingStore, now: int, stop: asyncio.Event) -> bool:
-    """The readings stored and what was said since `at`, then on from here: downtime is not quiet time. Ends at `stop`."""
+    """The readings stored and what was said since `at`, then on: downtime is not quiet time. Ends early at `stop`."""
     try:
         async for batch in readings.scan_all(at + 1, now + 1):
             for engine in engines:

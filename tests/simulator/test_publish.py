@@ -317,3 +317,45 @@ async def test_cancelling_without_a_broker_is_quick(homes: tuple[SimulatedHome, 
 async def test_a_wrong_url_is_refused_with_the_mend(homes: tuple[SimulatedHome, ...], url: str) -> None:
     with pytest.raises(ValueError, match="write mqtt://HOST:PORT"):
         await publish(url, homes, [], clock=FastClock(), speed=1)
+
+
+class TurnByTurn:
+    """A broker of one connection in the same event loop, which calls `then` so many turns after the first PUBACK."""
+
+    def __init__(self, turns: int, then: Callable[[], object]) -> None:
+        self.turns, self.then, self.ended = turns, then, asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                kind, length = await reader.readexactly(2)
+                body = await reader.readexactly(length)
+                if kind >> 4 == 1:  # CONNECT
+                    writer.write(b"\x20\x02\0\0")
+                elif kind >> 4 == 3 and kind & 6:  # PUBLISH, QoS 1
+                    topic = int.from_bytes(body[:2], "big")
+                    writer.write(b"\x40\x02" + body[2 + topic : 4 + topic])
+                    await self.count_down()
+        except asyncio.IncompleteReadError:
+            writer.close()
+            self.ended.set()
+
+    async def count_down(self) -> None:
+        for _ in range(self.turns):
+            await asyncio.sleep(0)
+        self.turns = 0
+        self.then()
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_cancellation_is_not_lost_in_the_turn_of_an_acknowledgement(scene: Scene, turns: int) -> None:
+    homes = households(scene, count=1, seed=3, bed_every=MINUTE)
+    broker = TurnByTurn(turns, lambda: publishing.cancel())  # noqa: PLW0108 - it is not there yet
+    server = await asyncio.start_server(broker.serve, "127.0.0.1", 0)
+    async with server:
+        url = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        waits = StoppedClock(START - MINUTE)
+        publishing = asyncio.create_task(publish(url, homes, batches(homes, HOUR), clock=waits, speed=1))
+        done, _ = await asyncio.wait([publishing], timeout=5)
+        assert done
+        await broker.ended.wait()

@@ -209,6 +209,7 @@ class _Line:
             for topic in self._statuses():
                 await client.publish(topic, b"online", qos=1, retain=True)
             while not self._ended:
+                _heed_cancellation()
                 await self._flush(client)
                 await self._fetch()
             await self._flush(client)
@@ -240,6 +241,15 @@ class _Line:
 
     def _statuses(self) -> list[str]:
         return [_status(home.id, device.id) for home in self.homes for device in home.devices]
+
+
+def _heed_cancellation() -> None:
+    """Raises CancelledError if the task was cancelled: aiomqtt waits with asyncio.wait_for, which (in Python 3.11)
+    loses a cancellation that comes in the same turn as what it waits for.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _status(household: str, device: str) -> str:

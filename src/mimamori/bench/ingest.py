@@ -19,6 +19,7 @@ from pathlib import Path
 
 from mimamori.app import serve
 from mimamori.bench.metered import Metered, instants
+from mimamori.compile import compile_rules
 from mimamori.influxd import Influxd
 from mimamori.model.homes import Homes
 from mimamori.model.times import SECOND
@@ -49,7 +50,8 @@ METRICS = 4  # readings a message of the load
 class Load:
     """What is asked of it. away: seconds the collector is gone, up to the load's end; kill: and the broker dies then.
 
-    whole: the whole service; else its inlet alone. influx: into an InfluxDB started for it; influx_url: into that one.
+    whole: the whole service; else its inlet alone. start: so many of the seconds are told apart, in which every device
+    is heard for the first time. influx: into an InfluxDB started for it; influx_url: into that one.
     """
 
     rate: int
@@ -58,6 +60,7 @@ class Load:
     influx: bool = False
     influx_url: str = ""
     whole: bool = False
+    start: int = 0
     away: int = 0
     kill: bool = False
 
@@ -66,6 +69,8 @@ class Load:
 class Ingest:
     """What was measured. cores: processor seconds a second of load. *_ms: stamp at the device to return from the disk.
 
+    start_*: of the first seconds, if they are told apart; a_second, p50_ms, p99_ms and cores are then of the rest.
+    p99_by_10s: of each ten seconds in which something came, the start's among them.
     acknowledged: messages the broker has acknowledged to the devices. left_over: of them not stored in the end, though
     `drained_s` was waited after the load had ended. redelivered: of them stored twice, until they are sealed. waiting:
     readings durable, but not in their final place when all were stored. sent_on_s: then until InfluxDB had them.
@@ -79,6 +84,11 @@ class Ingest:
     a_second: float
     p50_ms: float
     p99_ms: float
+    start_s: int = 0
+    start_p50_ms: float = float("nan")
+    start_p99_ms: float = float("nan")
+    start_cores: float = float("nan")
+    p99_by_10s: list[float] = field(default_factory=list)
     service_cores: float
     broker_cores: float
     load_cores: float
@@ -167,6 +177,7 @@ class _Inlet:
 
 
 async def _whole(site: Site, load: Load, folder: Path, broker: Mosquitto) -> Ingest:
+    compile_rules(site)
     settings = Settings(data=folder, broker=broker.url, port=free_port(), influx_url=load.influx_url)
     stop, clock, found = asyncio.Event(), Clock(), list[Ingest]()
 
@@ -193,19 +204,24 @@ async def _whole(site: Site, load: Load, folder: Path, broker: Mosquitto) -> Ing
 
 async def _drive(load: Load, broker: Mosquitto, store: Metered, inlet: _Inlet | None, folder: Path) -> Ingest:
     """The load, the outage asked for, and the count. Works beside whatever takes the messages in."""
-    begun, own, others, brokers = stopwatch(), _cpu(resource.RUSAGE_SELF), _cpu(resource.RUSAGE_CHILDREN), broker.cpu()
-    minutes: list[float] = []
+    begin, others = _Used.until_now(broker), _cpu(resource.RUSAGE_CHILDREN)
+    steady, minutes = begin, list[float]()
     watching = asyncio.create_task(_watch(minutes))
     words = (broker.port, load.rate, load.seconds, load.households)
     blast = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "mimamori.simulator.blast", *map(str, words), stdout=asyncio.subprocess.PIPE
     )
     try:
+        if load.start:
+            async with asyncio.timeout(DRAIN_S):
+                await store.came.wait()
+            await asyncio.sleep(load.start)
+            steady, store.steady = _Used.until_now(broker), store.now()
         if inlet is not None and load.away:
             await asyncio.sleep(max(0, load.seconds - load.away))
             await inlet.go()
         sent = json.loads((await blast.communicate())[0])
-        took, loads = (stopwatch() - begun) / SECOND, _cpu(resource.RUSAGE_CHILDREN) - others
+        ended, loads = stopwatch(), _cpu(resource.RUSAGE_CHILDREN) - others
         if inlet is not None and load.away:
             if load.kill:
                 await asyncio.sleep(SAVED_S)
@@ -213,22 +229,40 @@ async def _drive(load: Load, broker: Mosquitto, store: Metered, inlet: _Inlet | 
                 await broker.start()
             await inlet.come()
         drained = await _drained(store, METRICS * sent["acknowledged"])
-        service, brokers = _cpu(resource.RUSAGE_SELF) - own, broker.cpu() - brokers
-        memory, waiting, ended = _memory(), store.counts.waiting, stopwatch()
+        used = _Used.until_now(broker)
+        memory, waiting, drained_at = _memory(), store.counts.waiting, stopwatch()
         if isinstance(store.inner, InfluxReadings):
             await store.inner.flush()
-        sent_on = (stopwatch() - ended) / SECOND
+        sent_on = (stopwatch() - drained_at) / SECOND
     finally:
         watching.cancel()
     stored, redelivered = await _stored(load, folder)
+    took, all_took = (ended - steady.at) / SECOND, (ended - begin.at) / SECOND
+    at_first = steady.service + steady.broker - begin.service - begin.broker
     return Ingest(
         messages=load.rate * load.seconds, seconds=round(took, 1), acknowledged=sent["acknowledged"],
         a_second=round(sent["sent"] / sent["seconds"]), p50_ms=store.late_ms(0.5), p99_ms=store.late_ms(0.99),
-        service_cores=round(service / took, 3), broker_cores=round(brokers / took, 3),
-        load_cores=round(loads / took, 3), left_over=sent["acknowledged"] - stored, redelivered=redelivered,
+        start_s=load.start, start_p50_ms=store.late_ms(0.5, start=True), start_p99_ms=store.late_ms(0.99, start=True),
+        start_cores=round(at_first / load.start, 3) if load.start else float("nan"), p99_by_10s=store.by_span,
+        service_cores=round((used.service - steady.service) / took, 3),
+        broker_cores=round((used.broker - steady.broker) / took, 3), load_cores=round(loads / all_took, 3),
+        left_over=sent["acknowledged"] - stored, redelivered=redelivered,
         drained_s=round(drained, 1), waiting=waiting, sent_on_s=round(sent_on, 1), memory_mb=memory,
         by_minute=minutes, broker_memory_mb=broker.peak_mb(),
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Used:
+    """Processor seconds of this process and of the broker so far, and when that was (ns)."""
+
+    at: int
+    service: float
+    broker: float
+
+    @classmethod
+    def until_now(cls, broker: Mosquitto) -> _Used:
+        return cls(stopwatch(), _cpu(resource.RUSAGE_SELF), broker.cpu())
 
 
 async def _drained(store: Metered, owed: int) -> float:

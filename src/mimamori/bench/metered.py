@@ -5,6 +5,7 @@ May import the stores. Adds no work to the store but a histogram.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
@@ -12,34 +13,56 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.model.readings import ReadingBatch
-from mimamori.model.times import SECOND
+from mimamori.model.times import NEVER, SECOND
 from mimamori.store.keys import Keys
 from mimamori.store.pack import unpack, unpack_log
 from mimamori.store.readings import ReadingStore, Rollup, Series, StoreCounts
 from mimamori.store.segments import connect
 
 LATEST = 60_000  # ms; what was later counts as this
+SPAN = 10 * SECOND  # of arrival, told by itself
 
 
 class Metered:
-    """A `ReadingStore` in front of another. clock: ns UTC, the one that the devices' stamps go by."""
+    """A `ReadingStore` in front of another. clock: ns UTC, the one that the devices' stamps go by.
+
+    steady: ns UTC; what was stamped before it belongs to the start. by_span: ms within which 99 % of what came in each
+    SPAN was on the disk, over spans that are full.
+    """
 
     def __init__(self, inner: ReadingStore, clock: Callable[[], int]) -> None:
         self.inner, self._clock = inner, clock
         self.rows = 0
-        self._late: NDArray[np.int64] = np.zeros(LATEST + 1, np.int64)  # readings by ms
+        self.came = asyncio.Event()  # the first of them
+        self.steady = NEVER
+        self.by_span: list[float] = []
+        self._late: NDArray[np.int64] = np.zeros((2, LATEST + 1), np.int64)  # readings by ms: at the start, and steady
+        self._span = NEVER
+        self._late_in_span = np.zeros(LATEST + 1, np.int64)
 
     async def append(self, batch: ReadingBatch, marks: bytes = b"") -> None:
         """Notes how long it was from the stamp to the return of the inner store."""
         await self.inner.append(batch, marks)
-        late = (self._clock() - batch.taken) // (SECOND // 1000)
-        self._late += np.bincount(np.clip(late, 0, LATEST), minlength=LATEST + 1)
+        now = self._clock()
+        late = np.clip((now - batch.taken) // (SECOND // 1000), 0, LATEST)
+        steady = batch.taken >= self.steady
+        for part, rows in enumerate((late[~steady], late[steady])):
+            self._late[part] += np.bincount(rows, minlength=LATEST + 1)
+        if now // SPAN != self._span:
+            if self._late_in_span.any():
+                self.by_span.append(_within(self._late_in_span, 0.99))
+            self._span, self._late_in_span[:] = now // SPAN, 0
+        self._late_in_span += np.bincount(late, minlength=LATEST + 1)
         self.rows += len(batch)
+        self.came.set()
 
-    def late_ms(self, share: float) -> float:
-        """Ms within which this share of the readings was on the disk; NaN if none came."""
-        total = np.cumsum(self._late)
-        return float(np.searchsorted(total, share * total[-1])) if total[-1] else float("nan")
+    def now(self) -> int:
+        """Its clock."""
+        return self._clock()
+
+    def late_ms(self, share: float, *, start: bool = False) -> float:
+        """Ms within which this share of the readings was on the disk, steady or at the start; NaN if none came."""
+        return _within(self._late[0 if start else 1], share)
 
     @property
     def counts(self) -> StoreCounts:
@@ -83,6 +106,11 @@ class Metered:
     async def close(self) -> None:
         """The inner store's."""
         await self.inner.close()
+
+
+def _within(late: NDArray[np.int64], share: float) -> float:
+    total = np.cumsum(late)
+    return float(np.searchsorted(total, share * total[-1])) if total[-1] else float("nan")
 
 
 def instants(path: Path, metric: str) -> tuple[int, int]:

@@ -75,13 +75,17 @@ def bench_engine(  # noqa: PLR0917
 @click.option("--influx", is_flag=True, help="Store in an InfluxDB 1.x, as shipped, that is started for it.")
 @click.option("--influx-url", default="", help="Store in the database mimamori of this InfluxDB instead.")
 @click.option("--whole", is_flag=True, help="The whole service: rules, ledger and console too, not its inlet alone.")
+@click.option("--start", default=0, type=click.IntRange(0, 3600),
+              help="Tell the first SECONDS apart, in which every device is heard for the first time.")  # fmt: skip
 @click.option("--away", default=0, type=click.IntRange(0, 3600), help="The collector is away for the last SECONDS.")
 @click.option("--kill", is_flag=True, help="With --away: and the broker is killed before it comes back.")
 def bench_ingest(site: Path | None, **asked: Any) -> None:
     """QoS 1 messages of bed sensors from a real mosquitto, as shipped, to the disk."""
     load = Load(**asked)
-    if load.away and load.whole:
-        raise click.UsageError("--away is measured on the inlet alone; leave --whole out")
+    if load.start >= load.seconds:
+        raise click.UsageError("--start must leave some of --seconds")
+    if load.away and (load.whole or load.start):
+        raise click.UsageError("--away is measured on the inlet alone; leave --whole and --start out")
     if load.kill and not load.away:
         raise click.UsageError("--kill needs --away SECONDS: a broker that is killed forgets what it has not yet saved")
     with plainly():

@@ -7,24 +7,29 @@ minute at a time; its answers must be the engine's, which tests and `mimamori be
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import nan
 from typing import Protocol
 
 from mimamori.model.findings import Verdict
 from mimamori.model.metrics import Metrics
-from mimamori.model.times import NEVER, Zone
+from mimamori.model.times import HOUR, MINUTE, NEVER, Zone
 from mimamori.rules import away
 from mimamori.rules.fold import LONE_APART, LONE_WINDOW, PASSAGE, PERIOD_FADES, SETTLES
 from mimamori.rules.latest import STIR_FROM
-from mimamori.rules.spec import Absent, Away, Band, Climate, Cooling, Count, Drift, Rise, Rule, Stay, Usual
+from mimamori.rules.level import LEVEL_CELL
+from mimamori.rules.quiet import CELL
+from mimamori.rules.spec import Absent, Away, Band, Climate, Cooling, Count, Drift, Evidence, Rise, Rule, Stay, Usual
 from mimamori.twin.bed import AwayTwin, CountTwin, RiseTwin
 from mimamori.twin.heating import CoolingTwin
 from mimamori.twin.lain import StayTwin
+from mimamori.twin.quiet import EvidenceTwin
 from mimamori.twin.slow import ClimateTwin, DriftTwin
 from mimamori.twin.vitals import AbsentTwin, BandTwin, UsualTwin
 
 MOVEMENT_FROM = 10.0
 BED = frozenset({"in_bed", "presence", "body_movement"})
-CHANNELS = BED | {"motion", "door_open", "power", "energy", "button"}
+CHANNELS = {"motion": "motion", "in_bed": "bed", "presence": "bed", "body_movement": "bed", "door_open": "door",
+            "power": "power", "energy": "power", "button": "button"}  # fmt: skip
 Reading = tuple[str, float, int, int]
 """Metric, value, time taken in ns, device."""
 Line = tuple[int, int, int, int, int]
@@ -57,6 +62,12 @@ class HomeTwin:
         self.lone = NEVER  # a single sign inside while out
         self.inside: dict[int, int] = {}  # device, and when it gave that sign
         self.beds: set[int] = set()  # devices
+        self.kind: dict[int, str] = {}  # of device: of SIGNS
+        self.has: set[str] = set()  # kinds of sensor it ever had
+        self.signs: set[str] = set()  # kinds that gave a sign of life since the five minutes began
+        self.drawn: dict[int, list[float]] = {}  # W told by device since the half hour began
+        self.register: dict[int, tuple[float, int]] = {}  # Wh, when taken
+        self.silent: set[int] = set()  # devices that nobody believes
         self.heard: dict[int, int] = {}
         self.period: dict[int, int] = {}
         self.sees = False  # has a sensor of motion or of the bed
@@ -71,8 +82,10 @@ class HomeTwin:
         before, signs = dict(self.value), []
         for metric, value, taken, device in cell:
             self._listen(device, metric, value, end)
+            self._draw(metric, value, taken, device)
             if self._alive(metric, value, taken, before.get(metric)):
                 self.sign = max(self.sign, taken)
+                self.signs.add(CHANNELS[metric])
                 signs.append((metric, taken, device))
             self.value[metric] = value
             self.taken[metric] = max(self.taken.get(metric, NEVER), taken)
@@ -103,6 +116,8 @@ class HomeTwin:
     def _listen(self, device: int, metric: str, value: float, end: int) -> None:
         """When a device of the bed was heard, and its longest recent pause."""
         if metric in CHANNELS:
+            self.kind[device] = CHANNELS[metric]
+            self.has.add(CHANNELS[metric])
             (self.beds.add if metric in BED else self.beds.discard)(device)
         heard = self.heard.get(device)
         if heard == end or (metric == "heartbeat" and value == 0):
@@ -112,6 +127,30 @@ class HomeTwin:
             period = self.period.get(device, 0)
             self.period[device] = max(pause, period - int(pause * PERIOD_FADES))
         self.heard[device] = end
+
+    def _draw(self, metric: str, value: float, taken: int, device: int) -> None:
+        """Power of the half hour; a register tells its mean since its value of at least a minute before."""
+        if metric == "power":
+            self.drawn.setdefault(device, []).append(value)
+        elif metric == "energy":
+            before, since = self.register.get(device, (value, NEVER))
+            if since != NEVER and value >= before:
+                if taken - since < MINUTE:
+                    return
+                self.drawn.setdefault(device, []).append((value - before) * (HOUR / (taken - since)))
+            self.register[device] = value, taken
+
+    def watt_hours(self) -> float:
+        """Energy of the half hour: NaN unless every meter and plug has told its power."""
+        meters = sorted(device for device, kind in self.kind.items() if kind == "power")
+        if not all(device in self.drawn for device in meters) or not meters:
+            return nan
+        return sum(sum(self.drawn[device]) / len(self.drawn[device]) * (LEVEL_CELL / HOUR) for device in meters)
+
+    def working(self, kind: str) -> float:
+        """Share of the sensors of a kind that are not silent."""
+        mine = [device for device, of in self.kind.items() if of == kind]
+        return sum(device not in self.silent for device in mine) / len(mine) if mine else 0.0
 
     def bed_talks(self, at: int) -> bool:
         """No sensor of the bed is late."""
@@ -146,6 +185,10 @@ class HomeTwin:
                 self._told[index] = judged[:2]
                 found.append((at, index, *judged))
         self.minute.clear()
+        if at % CELL == 0:
+            self.signs.clear()
+            if (self.zone.local(at - 1) + 1) % LEVEL_CELL == 0:
+                self.drawn.clear()
         return found
 
     def mean(self, metric: str) -> float | None:
@@ -161,5 +204,6 @@ class HomeTwin:
 TWINS: Mapping[type, type[RuleTwin]] = {
     Band: BandTwin, Usual: UsualTwin, Absent: AbsentTwin, Away: AwayTwin, Rise: RiseTwin, Count: CountTwin,
     Drift: DriftTwin, Climate: ClimateTwin, Stay: StayTwin, Cooling: CoolingTwin,
+    Evidence: EvidenceTwin,
 }  # fmt: skip
-"""Kinds that have a twin here. Not evidence and silence, which have theirs, in parts, in the tests."""
+"""Kinds that have a twin here. Not those about silence, which have theirs in the tests."""

@@ -32,6 +32,8 @@ from mimamori.store.spool import Hours, Spool
 BATCH = 60_000
 """Readings taken off the spool at a time; bounds memory whatever has piled up."""
 LINES = 10_000  # a request
+LANES = 2
+"""Requests under way at once, each with its own devices: the server reads one while it stores the other."""
 LINGER = 0.2  # s; what arrives together is sent together
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # s between attempts: doubling, with jitter
 LAST = 2**63 - 1
@@ -143,12 +145,17 @@ class InfluxReadings:
         kept = _first_in_order(rows.take(rows.taken >= self._spool.raw_before))
         expired = int((rows.taken < self._spool.raw_before).sum())
         kept, known = await self._without_duplicates(kept)
-        lines = lines_of(kept, self._spool.keys, known) if len(kept) else []
+        lanes = [kept.device % LANES == lane for lane in range(LANES)]
+        written = await asyncio.gather(
+            *(self._write_lane(kept.take(mine), known[mine]) for mine in lanes), return_exceptions=True
+        )
         refused = []
-        for begin in range(0, len(lines), LINES):
-            refused += await self._write(lines[begin : begin + LINES])
-        told = [(line.decode(), reason) for line, reason in refused]
-        await self._on_writer(lambda: self._spool.sent(last, len(rows), _hours(kept), told))
+        for told in written:  # all have ended by now: nothing of a batch is under way when it is tried again
+            if isinstance(told, BaseException):
+                raise told
+            refused += told
+        aside = [(line.decode(), reason) for line, reason in refused]
+        await self._on_writer(lambda: self._spool.sent(last, len(rows), _hours(kept), aside))
         np.maximum.at(self._newest, kept.device, kept.taken)
         self._counts = replace(
             self._counts, sealed=self._counts.sealed + len(kept), expired=self._counts.expired + expired,
@@ -158,6 +165,14 @@ class InfluxReadings:
         for _, reason in refused[:1]:
             log.error("InfluxDB refuses %d lines; they are set aside in the spool: %s", len(refused), reason)
         return True
+
+    async def _write_lane(self, rows: ReadingBatch, known: np.ndarray) -> list[tuple[bytes, str]]:
+        """Writes the rows of some devices, one request after the other, so that each device's go in order."""
+        lines = lines_of(rows, self._spool.keys, known) if len(rows) else []
+        refused = []
+        for begin in range(0, len(lines), LINES):
+            refused += await self._write(lines[begin : begin + LINES])
+        return refused
 
     async def _write(self, lines: list[bytes]) -> list[tuple[bytes, str]]:
         """Writes them, halving a refused request until the lines to blame stand alone; those, with the reason."""

@@ -3,8 +3,9 @@
 May import model and its neighbours. Pure: no socket, no file.
 
 One point a device and instant: measurement `readings`, tags household and device, a field a metric, and `got` and
-`flags` for all of them. A metric that came by another message than the first of its instant carries its own, in
-`<metric>.got` and `<metric>.flags`, so that it overwrites nothing.
+`flags` for all of them; flags of 0 are left out, for every field costs the server time. A metric that came by another
+message than the first of its instant carries its own, in `<metric>.got` and `<metric>.flags`, so that it overwrites
+nothing.
 """
 
 from __future__ import annotations
@@ -45,7 +46,11 @@ def lines_of(rows: ReadingBatch, keys: Keys, known: NDArray[np.bool_]) -> list[b
         more = _glue(fields, ",", names, ".got=", _text(rows.got), "i,", names, ".flags=", _text(rows.flags), "i")
         fields = pc.if_else(which, more, fields)
     joined = pc.binary_join(pa.ListArray.from_arrays(pa.array([*starts.tolist(), len(rows)], pa.int32()), fields), ",")
-    shared = _glue(joined, ",got=", _text(rows.got[starts]), "i,flags=", _text(rows.flags[starts]), "i")
+    shared = _glue(joined, ",got=", _text(rows.got[starts]), "i")
+    flagged = rows.flags[starts] > 0
+    if flagged.any():
+        marked = _glue(shared, ",flags=", _text(rows.flags[starts]), "i")
+        shared = pc.if_else(pa.array(flagged), marked, shared)
     joined = pc.if_else(pa.array(known[starts]), joined, shared)
     used, which_device = np.unique(rows.device[starts], return_inverse=True)
     tags = pa.array([_tags(keys, key) for key in used.tolist()]).take(pa.array(which_device))
@@ -86,15 +91,16 @@ def columns_of(table: Table) -> dict[str, tuple[NDArray[np.int64], NDArray[np.fl
             taken = np.array([point[0] for point in mine], np.int64)
             value = np.array([point[i] for point in mine], np.float64)
             got = np.array([_own(point, own_got, at["got"]) for point in mine], np.int64)
-            flags = np.array([_own(point, own_flags, at["flags"]) for point in mine], np.uint8)
+            flags = np.array([_own(point, own_flags, at.get("flags")) for point in mine], np.uint8)
             found[name] = (taken, value, got, flags)
     return found
 
 
-def _own(point: Sequence[Any], own: int | None, shared: int) -> int:
-    """The metric's own mark if it has one, else that of its instant; 0 where somebody else wrote the point."""
-    mark = point[own] if own is not None and point[own] is not None else point[shared]
-    return int(mark or 0)
+def _own(point: Sequence[Any], own: int | None, shared: int | None) -> int:
+    """The metric's own mark if it has one, else that of its instant; 0 where there is none."""
+    if own is not None and point[own] is not None:
+        return int(point[own])
+    return int(point[shared] or 0) if shared is not None else 0
 
 
 def figure_lines(household: str, device: str, figures: Mapping[int, Mapping[str, tuple[int, float, float, float]]]) -> list[bytes]:  # noqa: E501 # fmt: skip

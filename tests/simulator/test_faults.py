@@ -216,7 +216,9 @@ def test_visitors_add_motion_and_take_none(home: SimulatedHome, pair: Callable[.
     without, now = pair("visitors", start, end)
     assert len(motion(between(now, start, end))) > 2 * len(motion(between(without, start, end)))
     theirs = {"motion-living", "motion-kitchen", "meter", "climate"}  # they warm the room as well
-    others = [d.id for d in home.devices if d.id not in theirs]
+    by_the_door = set(only(home, now, "door", "door_open").taken) - set(only(home, without, "door", "door_open").taken)
+    assert by_the_door == {start, start + 40 * SECOND, end, end + 40 * SECOND}
+    others = [d.id for d in home.devices if d.id not in theirs | {"door"}]
     assert all(same(only(home, without, d), only(home, now, d)) for d in others)
 
 

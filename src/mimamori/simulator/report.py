@@ -135,7 +135,8 @@ def _door(home: SimulatedHome, life: Life, day: int, events: Sequence[TruthEvent
     comings = midnight(day) + np.arange(7 * HOUR, 21 * HOUR, HOUR, dtype=np.int64)
     comings += (lots(comings, home.number, 8) * HOUR).astype(np.int64)
     comings = comings[_during(comings, events, "grandchildren") & (lots(comings, home.number, 9) < 0.5)]
-    called = np.concatenate([called, comings])
+    visits = np.array(_spans(events, "visitors"), np.int64).ravel()  # they come by the door, and leave by it
+    called = np.concatenate([called, comings, visits])
     opened = np.concatenate([left - 4 * SECOND, back - 3 * SECOND, called])
     closed = np.concatenate([left + 3 * SECOND, back + 4 * SECOND, called + 40 * SECOND])
     parts: list[Part] = []

@@ -32,6 +32,7 @@ class Twin:
     arrived: bool = False
     door: int | None = None
     lone: tuple[int, int] | None = None  # when, and which device
+    second: int | None = None  # when there was another one, apart from it
     told: list[bool] = field(default_factory=list)
 
     def cell(self, events: list[Event]) -> None:
@@ -46,10 +47,16 @@ class Twin:
         newest = max(t for t, _ in inside)
         known = self.lone if self.lone and newest - self.lone[0] <= 3600 else None
         devices = {d for _, d in inside} | ({known[1]} if known else set())
-        if self.arrived or len(devices) > 1 or (known and newest - known[0] >= 300):
+        near = self.door is not None and newest - self.door <= 600
+        two = len(devices) > 1 or (known is not None and newest - known[0] >= (60 if near else 300))
+        third = known is not None and self.second is not None and newest - self.second >= 60
+        if self.arrived or third or (two and near):
             self.out = False
-        elif known is None:
-            self.lone = newest, inside[0][1]
+            return
+        if known is None:
+            self.lone, self.second = (newest, max(d for _, d in inside)), None
+        if two and self.second is None:
+            self.second = newest
 
 
 def outings(homes: list[list[Event]]) -> list[list[bool]]:
@@ -104,7 +111,10 @@ def test_a_naive_twin_says_the_same(homes: list[list[Event]]) -> None:
         pytest.param([(600, 0), (610, 1), (615, 2)], True, id="the door still swings"),
         pytest.param([(600, 0), (700, 1), (705, 1)], True, id="one mat chatters"),
         pytest.param([(600, 0), (700, 1), (730, 2)], False, id="two sensors one after the other: nobody left"),
-        pytest.param([(600, 0), (700, 1), (1000, 1)], False, id="one sensor, and again five minutes later"),
+        pytest.param([(600, 0), (700, 1), (770, 1)], False, id="one sensor, and again a minute later: nobody left"),
+        pytest.param([(600, 0), (3000, 1), (3500, 2)], True, id="long after the door: a phantom, and another one"),
+        pytest.param([(600, 0), (3000, 1), (3500, 2), (3570, 1)], False, id="and a third: somebody is there"),
+        pytest.param([(600, 0), (3000, 1), (3500, 2), (7000, 1)], True, id="an hour later it begins anew"),
         pytest.param([(600, 0), (4200, 0), (4260, 1)], False, id="came home: one sign is enough"),
         pytest.param([(600, 0), (4200, 0), (9000, 0), (9060, 1)], True, id="came home unseen and left again"),
         pytest.param([(600, 0), (800, 0), (2000, 1), (2004, 1)], True, id="left the door open for three minutes"),

@@ -16,8 +16,9 @@ from mimamori.rules.order import WHO, Records, by_household, in_order
 
 PASSAGE = 10 * MINUTE  # door events closer than this may be one going out or coming in: opened, and closed at last
 SETTLES = 20 * SECOND  # after the door: a swinging door, a draught or a slow sensor is nobody inside
-LONE_WINDOW = HOUR  # two signs of life within it, apart, end an outing; a single one may be a chattering mat
+LONE_WINDOW = HOUR  # three signs of life within it, apart, end an outing; fewer may be phantoms or a chattering mat
 LONE_APART = 5 * MINUTE
+AT_THE_DOOR, NEAR_APART = 10 * MINUTE, MINUTE  # so soon after the door two signs do: somebody called, and left
 PERIOD_FADES = 0.02  # a device's longest pause is remembered for fifty times its length
 MOST = 255  # that a column of one byte can count
 NOTHING, DOOR, MOVEMENT, STATE, INSTANT = range(5)  # what makes a reading of a metric a sure sign of life
@@ -242,12 +243,13 @@ def _pass(state: State, home: int, taken: int) -> None:
         state.arrived[home] = state.out[home] and not state.arrived[home]
     state.last_door[home] = max(before, taken)
     state.out[home] = True
-    state.lone[home] = NEVER
+    state.lone[home] = state.second[home] = NEVER
 
 
 @compiled
 def _come_back(told: Block, state: State, signs: Rows) -> None:
-    """End an outing: one sign if the door has just ended it, else signs of two devices or five minutes apart.
+    """End an outing: one sign if the door has just ended it; soon after it two, of two devices or a minute apart; else
+    two, of two devices or five minutes apart, and a third at least a minute later.
 
     signs: rows of `told`, of one household.
     """
@@ -258,11 +260,15 @@ def _come_back(told: Block, state: State, signs: Rows) -> None:
         lowest, highest = min(lowest, told.device[i]), max(highest, told.device[i])
     lone = state.lone[home]
     known = lone != NEVER and newest - lone <= LONE_WINDOW
-    back = state.arrived[home] or lowest != highest
+    near, second = newest - state.last_door[home] <= AT_THE_DOOR, state.second[home]
+    two = lowest != highest
     if known:
-        back = back or state.inside[highest] != lone or newest - lone >= LONE_APART
-    if back:
+        two = two or state.inside[highest] != lone or newest - lone >= (NEAR_APART if near else LONE_APART)
+    third = known and second != NEVER and newest - second >= NEAR_APART
+    if state.arrived[home] or third or (two and near):
         state.out[home] = False
-    elif not known:
-        state.lone[home] = newest
+        return
+    if not known:
+        state.lone[home], second = newest, NEVER
         state.inside[highest] = newest
+    state.second[home] = newest if two and second == NEVER else second

@@ -129,6 +129,7 @@ class State(NamedTuple):
     out: NDArray[np.bool_]
     arrived: NDArray[np.bool_]
     lone: NDArray[np.int64]
+    second: NDArray[np.int64]
     heard: NDArray[np.int64]
     spoke: NDArray[np.bool_]
     period: NDArray[np.int64]

@@ -47,6 +47,7 @@ def latest_columns(metrics: int) -> list[Column]:
         Column("out", "?", 0, "left by the door and not come back"),
         Column("arrived", "?", 0, "the last passage of the door ended an outing, if anybody is seen"),
         Column("lone", "i8", NEVER, "ns, a single sign inside while out"),
+        Column("second", "i8", NEVER, "ns, another one since, apart from it"),
         Column("device_home", "i4", -1, "household row", axis="device"),
         Column("heard", "i8", NEVER, "ns, ends of cells", axis="device"),
         Column("spoke", "?", 0, "was heard since the minute began", axis="device"),

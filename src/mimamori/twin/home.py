@@ -14,7 +14,7 @@ from mimamori.model.findings import Verdict
 from mimamori.model.metrics import Metrics
 from mimamori.model.times import HOUR, MINUTE, NEVER, Zone
 from mimamori.rules import away
-from mimamori.rules.fold import LONE_APART, LONE_WINDOW, PASSAGE, PERIOD_FADES, SETTLES
+from mimamori.rules.fold import AT_THE_DOOR, LONE_APART, LONE_WINDOW, NEAR_APART, PASSAGE, PERIOD_FADES, SETTLES
 from mimamori.rules.latest import STIR_FROM
 from mimamori.rules.level import LEVEL_CELL
 from mimamori.rules.quiet import CELL
@@ -59,7 +59,7 @@ class HomeTwin:
         self.minute: dict[str, list[float]] = {}  # told since the minute began
         self.sign = self.door = self.moved = self.stirred = NEVER
         self.out = self.arrived = False  # by the door; the last passage of it ended an outing
-        self.lone = NEVER  # a single sign inside while out
+        self.lone = self.second = NEVER  # a single sign inside while out, and another one since, apart from it
         self.inside: dict[int, int] = {}  # device, and when it gave that sign
         self.beds: set[int] = set()  # devices
         self.kind: dict[int, str] = {}  # of device: of SIGNS
@@ -105,13 +105,19 @@ class HomeTwin:
             return
         newest, last = max(t for t, _ in inside), max(d for _, d in inside)
         known = self.lone != NEVER and newest - self.lone <= LONE_WINDOW
-        back = self.arrived or len({d for _, d in inside}) > 1
+        near, two = newest - self.door <= AT_THE_DOOR, len({d for _, d in inside}) > 1
         if known:
-            back = back or self.inside.get(last, NEVER) != self.lone or newest - self.lone >= LONE_APART
-        if back:
+            apart = newest - self.lone >= (NEAR_APART if near else LONE_APART)
+            two = two or self.inside.get(last, NEVER) != self.lone or apart
+        third = known and self.second != NEVER and newest - self.second >= NEAR_APART
+        if self.arrived or third or (two and near):
             self.out = False
-        elif not known:
-            self.lone = self.inside[last] = newest
+            return
+        if not known:
+            self.lone, self.second = newest, NEVER
+            self.inside[last] = newest
+        if two and self.second == NEVER:
+            self.second = newest
 
     def _listen(self, device: int, metric: str, value: float, end: int) -> None:
         """When a device of the bed was heard, and its longest recent pause."""

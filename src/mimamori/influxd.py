@@ -15,6 +15,8 @@ from mimamori.mosquitto import Program, free_port
 from mimamori.site import Site
 
 DATABASE = "mimamori"
+ENVIRONMENT = {"GOGC": "300"}
+"""As the shipped configuration advises: less of its time goes into collecting garbage."""
 START_WITHIN = 60.0  # s
 
 
@@ -40,7 +42,7 @@ class Influxd(Program):
 
     async def start(self) -> None:
         """Returns when it answers and has the database. Raises TimeoutError."""
-        await self.run(*self.words, stdout=asyncio.subprocess.DEVNULL)
+        await self.run(*self.words, stdout=asyncio.subprocess.DEVNULL, more=ENVIRONMENT)
         async with asyncio.timeout(START_WITHIN), aiohttp.ClientSession() as session:
             while True:
                 try:

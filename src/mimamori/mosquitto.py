@@ -9,6 +9,7 @@ import asyncio
 import os
 import shutil
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 from mimamori.site import Site
@@ -23,9 +24,11 @@ class Program:
         self._process: asyncio.subprocess.Process | None = None
         self._cpu = self._peak = 0.0
 
-    async def run(self, *words: str, stdout: int | None = None) -> None:
-        """Starts it; whether it answers is another matter."""
-        self._process = await asyncio.create_subprocess_exec(*words, stdout=stdout, stderr=asyncio.subprocess.DEVNULL)
+    async def run(self, *words: str, stdout: int | None = None, more: Mapping[str, str] | None = None) -> None:
+        """Starts it; whether it answers is another matter. more: environment besides ours."""
+        self._process = await asyncio.create_subprocess_exec(
+            *words, stdout=stdout, stderr=asyncio.subprocess.DEVNULL, env=os.environ | (more or {})
+        )
 
     async def stop(self, *, kill: bool = False) -> None:
         """In order, or as a power cut does."""

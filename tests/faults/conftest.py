@@ -115,7 +115,7 @@ class Devices(threading.Thread):
                 if sent % METERED == 0:
                     self._meter(sent // METERED % HOUSEHOLDS)
                 else:
-                    self._bed(sent % HOUSEHOLDS, sent)
+                    self._bed((sent - sent // METERED - 1) % HOUSEHOLDS, sent)
                 sent += 1
             self._note()
             self._ended.wait(0.02)

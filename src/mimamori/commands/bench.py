@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from mimamori.bench import engine as engine_bench
+from mimamori.bench import influx as influx_bench
 from mimamori.bench.beside import beside_prometheus
 from mimamori.bench.console import bench_console
 from mimamori.bench.gate import bench_gate
@@ -90,6 +91,18 @@ def bench_ingest(site: Path | None, **asked: Any) -> None:
         raise click.UsageError("--kill needs --away SECONDS: a broker that is killed forgets what it has not yet saved")
     with plainly():
         click.echo(told(asyncio.run(measure(load_content(site), load))))
+
+
+@bench.command("influx")
+@site_option
+@click.option("--messages", default=480_000, show_default=True, type=click.IntRange(1, 10_000_000))
+@click.option("--households", default=100_000, show_default=True, type=click.IntRange(1, 1_000_000))
+@click.option("--seed", default=1, show_default=True)
+def bench_influx(site: Path | None, messages: int, households: int, seed: int) -> None:
+    """What InfluxDB 1.x takes a second, of prepared lines and of our spool."""
+    with plainly():
+        found = asyncio.run(influx_bench.measure(load_content(site), messages, households, seed))
+        click.echo(influx_bench.told(found))
 
 
 bench.add_command(bench_store)

@@ -272,6 +272,18 @@ class TestCommand:
         assert "-> publish with QoS 1" in told.output
         assert self.run("--recording", str(file), "--device", "other").exit_code == 1  # nothing was heard
 
+    def test_a_device_of_another_kind_is_named_as_such(self, tmp_path: Path) -> None:
+        file = tmp_path / "heard.jsonl"
+        meter = [
+            replace(h, topic=h.topic.replace("bed1", "meter1"), payload=b'{"v": {"power": 80}}')
+            for h in good() if h.topic.endswith("readings")
+        ]  # fmt: skip
+        write_recording(file, sorted([*good(), *meter], key=lambda h: h.got))
+        lines = self.run("--recording", str(file)).output.splitlines()
+        [said] = [line for line in lines if "nothing of this profile, but power" in line]
+        assert lines.index(said) > next(i for i, line in enumerate(lines) if line.startswith("h001/meter1: "))
+        assert lines[-1].startswith("2 devices: ")
+
     def test_what_mosquitto_sub_prints_is_a_recording(self, tmp_path: Path) -> None:
         file = tmp_path / "sub.jsonl"
         lines = [

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from html import escape
@@ -139,6 +140,9 @@ def as_text(reports: Sequence[Report], strays: Sequence[Heard]) -> str:
             lines.append(f"  {f.verdict:6}  {f.check:18}  {f.seen}")
             lines += [f"          {'':18}  -> {f.mend}"] if f.mend else []
     lines += [f"fail    topic nobody reads: {topic}" for topic in sorted({h.topic for h in strays})]
+    if len(reports) > 1:
+        counts = Counter(r.verdict for r in reports)
+        lines.append(f"{len(reports)} devices: {', '.join(f'{n} {v}' for v, n in sorted(counts.items()))}")
     return "\n".join(lines or ["fail    nothing was heard; is the device connected to this broker?"])
 
 

@@ -54,6 +54,9 @@ def _values(device: Device, _standing: Standing) -> Finding:
         return tell("fail", seen, "; ".join(sorted({r.mend for r in wrong})[:3]))
     names = {n for _, said in device.told for n in said.names}
     more = sorted(names - set(device.profile.metrics) - {"heartbeat"})
+    if more and not names & set(device.profile.metrics):
+        mend = "another kind of device: judge it by its own profile, with --device"
+        return tell("warn", f"sends nothing of this profile, but {', '.join(more)}", mend)
     if more:
         mend = "add them to the profile with their units, or leave them out"
         return tell("warn", f"sends what the profile does not name: {', '.join(more)}", mend)

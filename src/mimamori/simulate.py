@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import DAY, HOUR
 from mimamori.progress import progress
 from mimamori.simulator.days import simulate
-from mimamori.simulator.households import households, registry
+from mimamori.simulator.households import SimulatedHome, households, registry
 from mimamori.simulator.many import simulate_days
 from mimamori.simulator.plan import own_events, plan_events
 from mimamori.simulator.publish import publish
-from mimamori.simulator.truth import write_truth
+from mimamori.simulator.truth import TruthEvent, write_truth
 from mimamori.site import Site
 from mimamori.stream.clock import Clock
 from mimamori.stream.written import write_readings
@@ -31,11 +31,7 @@ def write_days(
     """
     homes = households(site.scene, count=count, seed=seed, bed_every=bed_every, noise=noise)
     end = start + days * DAY
-    quiet = min(QUIET_DAYS, days // 2) * DAY
-    events = plan_events(homes, start=start, end=end, seed=seed, first_after=start + quiet) if truth else ()
-    if truth is not None:
-        own = own_events(homes, events, start=start, end=end, seed=seed)
-        write_truth(truth, [*events, *own], site.zone.name)
+    events = _befalling(site, homes, truth, start=start, days=days, seed=seed)
 
     def told() -> Iterator[ReadingBatch]:
         with progress("simulating", days * DAY // HOUR, "hour") as bar:
@@ -46,18 +42,33 @@ def write_days(
     return write_readings(out, registry(homes), site.metrics, told(), site.zone.name)
 
 
+def _befalling(
+    site: Site, homes: Sequence[SimulatedHome], truth: Path | None, *, start: int, days: int, seed: int
+) -> tuple[TruthEvent, ...]:
+    """What befalls the homes, written to `truth`; nothing without it. Raises OSError."""
+    if truth is None:
+        return ()
+    end, quiet = start + days * DAY, min(QUIET_DAYS, days // 2) * DAY
+    events = plan_events(homes, start=start, end=end, seed=seed, first_after=start + quiet)
+    own = own_events(homes, events, start=start, end=end, seed=seed)
+    write_truth(truth, [*events, *own], site.zone.name)
+    return events
+
+
 async def publish_days(
-    site: Site, broker: str, environment: Mapping[str, str], *, speed: float, count: int, seed: int,
-    bed_every: int | None, start: int, days: int, noise: str = "default",
+    site: Site, broker: str, environment: Mapping[str, str], truth: Path | None = None, *, speed: float, count: int,
+    seed: int, bed_every: int | None, start: int, days: int, noise: str = "default",
 ) -> str:  # fmt: skip
     """Publish until the days are over or the command is ended, and say what was sent at which pace.
 
-    Log-in from MIMAMORI_BROKER_USER and _PASSWORD.
+    Log-in from MIMAMORI_BROKER_USER and _PASSWORD. truth: as in write_days. Raises OSError.
     """
     homes = households(site.scene, count=count, seed=seed, bed_every=bed_every, noise=noise)
+    events = _befalling(site, homes, truth, start=start, days=days, seed=seed)
     clock = Clock(speed=speed, start=start)
     count = await publish(
-        broker, homes, simulate(homes, start=start, end=start + days * DAY, seed=seed), clock=clock, speed=speed,
+        broker, homes, simulate(homes, start=start, end=start + days * DAY, seed=seed, events=events), clock=clock,
+        speed=speed,
         username=environment.get("MIMAMORI_BROKER_USER"), password=environment.get("MIMAMORI_BROKER_PASSWORD"),
     )  # fmt: skip
     pace = speed * days * DAY / max(clock.now() - start, 1)

@@ -16,7 +16,9 @@ from typing import Any
 
 import aiomqtt
 import pytest
+from click.testing import CliRunner
 
+from mimamori.cli import main
 from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch, concat
@@ -265,22 +267,12 @@ async def test_a_broker_that_refuses_the_log_in_is_told_once(
 
 
 async def test_a_killed_simulator_leaves_its_gateways_offline(tmp_path: Path) -> None:
-    """The command itself, with a log-in, killed in mid-air: the broker tells the wills."""
+    """The command itself, with a log-in and a truth, killed in mid-air: the broker tells the wills."""
     broker = locked(tmp_path)
     await broker.start()
-    words = [
-        "-m",
-        "mimamori.cli",
-        "simulate",
-        "--broker",
-        broker.url,
-        "--households",
-        "2",
-        "--days",
-        "1",
-        "--bed-every",
-        "10m",
-    ]
+    homes = ["--households", "6", "--days", "1", "--bed-every", "10m", "--seed", "2"]
+    truth, same = tmp_path / "truth.csv", tmp_path / "same.csv"
+    words = ["-m", "mimamori.cli", "simulate", "--broker", broker.url, *homes, "--truth", str(truth)]
     env = {**os.environ, "MIMAMORI_BROKER_USER": "dev", "MIMAMORI_BROKER_PASSWORD": "secret"}
     told: dict[str, bytes] = {}
     async with (
@@ -292,13 +284,17 @@ async def test_a_killed_simulator_leaves_its_gateways_offline(tmp_path: Path) ->
         async for message in client.messages:
             told[message.topic.value] = bytes(message.payload)
             gateways = {t: p for t, p in told.items() if t.endswith("gateway/status")}
-            if len(gateways) == 2 and process.returncode is None and any(t.endswith("readings") for t in told):
+            if len(gateways) == 6 and process.returncode is None and any(t.endswith("readings") for t in told):
                 if set(gateways.values()) == {b"online"}:
                     process.kill()
                     await process.wait()
             elif process.returncode is not None and set(gateways.values()) == {b"offline"}:
                 break
     await broker.stop()
+    written = ["simulate", *homes, "--truth", str(same), "--out", str(tmp_path / "same.csv.gz")]
+    assert CliRunner().invoke(main, written).exit_code == 0
+    assert truth.read_text(encoding="utf-8") == same.read_text(encoding="utf-8")
+    assert truth.read_text(encoding="utf-8").count("\n") > 1
 
 
 async def test_cancelling_without_a_broker_is_quick(homes: tuple[SimulatedHome, ...], tmp_path: Path) -> None:

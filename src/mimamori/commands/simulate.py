@@ -26,7 +26,9 @@ from mimamori.simulate import publish_days, write_days
 @click.option("--noise", default="default", show_default=True, help="low, default or high (simulator/noise-*.toml).")
 @click.option("--bed-every", default=None, help='Cadence of the bed sensors, such as "60s".')
 @click.option("--out", type=NEW, help="Write a reading file (.csv, .csv.gz, .parquet).")
-@click.option("--truth", type=NEW, help="Write what befell whom (CSV); without it nothing befalls anybody.")
+@click.option(
+    "--truth", type=NEW, help="Write what befalls whom (CSV), with --out or --broker; without it nothing does."
+)
 @click.option("--broker", help="Publish to this broker instead (mqtt:// or mqtts://), as devices would.")
 @click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(1, 10_000), help="With --broker.")
 @click.option("--processes", default=0, type=click.IntRange(0, 64),
@@ -38,6 +40,9 @@ def simulate(**options: Any) -> None:
     with plainly():
         if sum(options[o] is not None for o in ("out", "broker", "compare")) != 1:
             msg = "say where to: --out FILE, --broker URL or --compare FOLDER"
+            raise click.UsageError(msg)
+        if options["truth"] and options["compare"]:
+            msg = "--compare is about ordinary days; leave --truth out"
             raise click.UsageError(msg)
         site = load_content(options["site"])
         chosen = {
@@ -51,4 +56,10 @@ def simulate(**options: Any) -> None:
             count = write_days(site, options["out"], options["truth"], processes=options["processes"], **chosen)
             click.echo(f"{count} readings in {options['out']}")
         else:
-            click.echo(asyncio.run(publish_days(site, options["broker"], os.environ, speed=options["speed"], **chosen)))
+            click.echo(
+                asyncio.run(
+                    publish_days(
+                        site, options["broker"], os.environ, options["truth"], speed=options["speed"], **chosen
+                    )
+                )
+            )

@@ -309,9 +309,13 @@ async def test_cancelling_without_a_broker_is_quick(homes: tuple[SimulatedHome, 
             await task
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1883", "127.0.0.1:1883", "mqtt://"])
-async def test_a_wrong_url_is_refused_with_the_mend(homes: tuple[SimulatedHome, ...], url: str) -> None:
-    with pytest.raises(ValueError, match="write mqtt://HOST:PORT"):
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [("http://127.0.0.1:1883", "http://127.0.0.1:1883"), ("127.0.0.1:1883", "127.0.0.1:1883"), ("mqtt://", "mqtt://"),
+     ("http://dev:secret@host", "host")],
+)  # fmt: skip
+async def test_a_wrong_url_is_refused_with_the_mend(homes: tuple[SimulatedHome, ...], url: str, named: str) -> None:
+    with pytest.raises(ValueError, match=f'^"{named}" is no broker; write mqtt://HOST:PORT'):
         await publish(url, homes, [], clock=FastClock(), speed=1)
 
 

@@ -105,7 +105,7 @@ class _Address:
 def _address(url: str, username: str | None, password: str | None) -> _Address:
     parts = urlsplit(url)
     if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname:
-        msg = f'"{parts.scheme}://{parts.hostname or ""}" is no broker; write mqtt://HOST:PORT or mqtts://HOST:PORT'
+        msg = f'"{url.partition("@")[2] or url}" is no broker; write mqtt://HOST:PORT or mqtts://HOST:PORT'
         raise ValueError(msg)
     safe = parts.scheme == "mqtts"
     return _Address(

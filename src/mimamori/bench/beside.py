@@ -29,8 +29,7 @@ from mimamori.progress import progress
 from mimamori.rules.engine import Engine
 from mimamori.rules.kinds import ALL_JUDGED
 from mimamori.site import Site
-from mimamori.twin.home import TWINS
-from mimamori.twin.run import cells, judge, twins_of
+from mimamori.twin.run import KINDS, Town, cells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +55,9 @@ class Beside:
 
 def beside_twins(site: Site, homes: Homes, batches: Iterator[ReadingBatch]) -> Beside:
     """Run both over batches of a minute each, all of whose readings arrive in its first ten seconds."""
-    rules = [r for r in site.rules if type(r.condition) in TWINS]
+    rules = [r for r in site.rules if isinstance(r.condition, KINDS)]
     engine = Engine(homes, rules, site.metrics, site.zone)
-    twins = twins_of(rules, site.metrics, site.zone, len(homes))
+    town = Town(rules, site.metrics, site.zone, homes)
     watch, readings = _Watch(), 0
     mine: list[tuple[int, ...]] = []
     told: list[tuple[int, ...]] = []
@@ -75,9 +74,9 @@ def beside_twins(site: Site, homes: Homes, batches: Iterator[ReadingBatch]) -> B
             for at, by_home in cells(batch, site.metrics):
                 with watch.of("twins hear"):
                     for home, readings_of_home in by_home:
-                        twins[home].hear(readings_of_home, at)
+                        town.homes[home].hear(readings_of_home, at)
             with watch.of("twins"):
-                lines = judge(twins, point)
+                lines = town.judge(point)
             told += [(home, *line) for home, line in lines]
         bar.update(1)
     spent = watch.spent

@@ -51,7 +51,7 @@ class AwayTwin:
         if not firing and self.left != NEVER and not self.spec.between.holds(self.zone.time_of_day(at)):
             self.risen(at)
         verdict = Verdict.FIRING if firing else Verdict.CLEAR if self.left == NEVER else Verdict.PENDING
-        return verdict, self.level, self.left
+        return (Verdict.UNKNOWN if home.bed_silent else verdict), self.level, self.left
 
     def follow(self, home: HomeTwin, bed: float, at: int) -> None:
         if self.before and bed == 0 and self.spec.between.holds(self.zone.time_of_day(at - 1)):
@@ -129,13 +129,15 @@ class RiseTwin:
             self.spec.latest / MINUTE,
         )
         over = time_of_day / MINUTE - limit
-        if bed > 0 and (self.level or (morning and self.up < begin and over >= 0)):
+        due = morning and self.up < begin and over >= 0 and not home.bed_silent
+        if bed > 0 and (self.level or due):
             high = morning and over >= self.spec.high_after / MINUTE
             self.level = int(Level.HIGH) if high else max(self.level, self.priority)
         else:
             self.level = 0
         usual = min(max((self.prior + self.mean) * MINUTE, 0), DAY)
-        return (Verdict.FIRING if self.level else Verdict.CLEAR), self.level, at - time_of_day + int(usual)
+        verdict = Verdict.UNKNOWN if home.bed_silent else Verdict.FIRING if self.level else Verdict.CLEAR
+        return verdict, self.level, at - time_of_day + int(usual)
 
     def rise(self, begin: int, minutes: float, at: int) -> None:
         if self.empty >= begin - rise.AWAKE_BEFORE:
@@ -174,16 +176,16 @@ class CountTwin:
         else:
             self.up.clear()
             self.run = 0
-        if not home.sees:
-            return None
+        sees = any(kind in {"motion", "bed"} and device not in home.silent for device, kind in home.kind.items())
         many, limit = len(self.up), self.limit()
         wait = min(count.MARGIN * self.over, count.LONGEST)
         waited = self.level > 0 or self.run >= wait or self.gone(home, at)
-        firing = (many >= limit and waited) or (self.level > 0 and not spoken)
+        firing = sees and ((many >= limit and waited) or (self.level > 0 and not spoken))
         door = home.door != NEVER and at - home.door < self.spec.window
         self.level = 0 if not firing else int(Level.HIGH) if door else max(self.level, self.priority)
         pending = many >= limit * self.spec.pending_at
         verdict = Verdict.FIRING if firing else Verdict.PENDING if pending else Verdict.CLEAR
+        verdict = verdict if sees else Verdict.UNKNOWN
         return verdict, self.level, (min(self.up) - 1) * MINUTE if self.up else NEVER
 
     def take(self, home: HomeTwin, at: int, window: int, *, spoken: bool) -> None:

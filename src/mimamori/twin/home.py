@@ -6,7 +6,7 @@ minute at a time; its answers must be the engine's, which tests and `mimamori be
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import nan
 from typing import Protocol
 
@@ -14,17 +14,35 @@ from mimamori.model.findings import Verdict
 from mimamori.model.metrics import Metrics
 from mimamori.model.times import HOUR, MINUTE, NEVER, Zone
 from mimamori.rules import away
+from mimamori.rules.cause import KEEPS_TIME, NOTHING
 from mimamori.rules.fold import AT_THE_DOOR, LONE_APART, LONE_WINDOW, NEAR_APART, PASSAGE, PERIOD_FADES, SETTLES
 from mimamori.rules.latest import STIR_FROM
 from mimamori.rules.level import LEVEL_CELL
 from mimamori.rules.quiet import CELL
-from mimamori.rules.spec import Absent, Away, Band, Climate, Cooling, Count, Drift, Evidence, Rise, Rule, Stay, Usual
+from mimamori.rules.spec import (
+    Absent,
+    Away,
+    Band,
+    Climate,
+    Cooling,
+    Count,
+    CutOff,
+    Drift,
+    Evidence,
+    Flapping,
+    Rise,
+    Rule,
+    Silent,
+    Stay,
+    Usual,
+)
 from mimamori.twin.bed import AwayTwin, CountTwin, RiseTwin
 from mimamori.twin.heating import CoolingTwin
 from mimamori.twin.lain import StayTwin
 from mimamori.twin.quiet import EvidenceTwin
+from mimamori.twin.silence import CutOffTwin, FlappingTwin, SilentTwin
 from mimamori.twin.slow import ClimateTwin, DriftTwin
-from mimamori.twin.vitals import AbsentTwin, BandTwin, UsualTwin
+from mimamori.twin.vitals import AbsentTwin, BandTwin, Judged, UsualTwin
 
 MOVEMENT_FROM = 10.0
 BED = frozenset({"in_bed", "presence", "body_movement"})
@@ -43,16 +61,19 @@ class RuleTwin(Protocol):
 
     def __init__(self, rule: Rule, home: HomeTwin) -> None: ...
 
-    def judge(self, home: HomeTwin, at: int) -> tuple[int, int, int] | None:
-        """(verdict, level, since) at `at`; None where it does not look."""
+    def judge(self, home: HomeTwin, at: int) -> Judged | Mapping[int, Judged] | None:
+        """(verdict, level, since) at `at`, or of each device, -1 for the home; None where it does not look."""
         ...
 
 
 class HomeTwin:
     """What a household has told, and its rules."""
 
-    def __init__(self, rules: Sequence[Rule], metrics: Metrics, zone: Zone) -> None:
-        self.zone = zone
+    def __init__(
+        self, rules: Sequence[Rule], metrics: Metrics, zone: Zone, *, gateways: Collection[int] = (), district: int = -1
+    ) -> None:
+        self.zone, self.gateways, self.district = zone, gateways, district
+        self.names = [rule.name for rule in rules]
         self.nature = {metrics[m].name: metrics[m].nature for m in range(len(metrics))}
         self.value: dict[str, float] = {}
         self.taken: dict[str, int] = {}
@@ -68,18 +89,28 @@ class HomeTwin:
         self.drawn: dict[int, list[float]] = {}  # W told by device since the half hour began
         self.register: dict[int, tuple[float, int]] = {}  # Wh, when taken
         self.silent: set[int] = set()  # devices that nobody believes
+        self.late: set[int] = set()  # those that are silent by themselves
+        self.late_from: dict[int, int] = {}
+        self.offline: set[int] = set()
+        self.beats: set[int] = set()
+        self.spoke: set[int] = set()  # devices heard since the minute began, or with news of their silence
+        self.fresh = False  # likewise, of the home
+        self.spoken = self.counts_from = NEVER
+        self.pause = self.beaten = 0
+        self.cause, self.gone = NOTHING, False
         self.heard: dict[int, int] = {}
         self.period: dict[int, int] = {}
-        self.sees = False  # has a sensor of motion or of the bed
         self._rules: list[tuple[int, RuleTwin]] = []
         for index, rule in enumerate(rules):
             if type(rule.condition) in TWINS:
                 self._rules.append((index, TWINS[type(rule.condition)](rule, self)))
-        self._told = {index: (int(Verdict.UNKNOWN), 0) for index, _ in self._rules}
+        self._rules.sort(key=lambda rule: _turn(rule[1]))
+        self.told: dict[tuple[int, int], tuple[int, int]] = {}  # verdict and level, by rule and device
 
     def hear(self, cell: Sequence[Reading], end: int) -> None:
         """All of the ten seconds that end at `end`, by metric and time; a state is compared with the one before."""
         before, signs = dict(self.value), []
+        self._speak(cell)
         for metric, value, taken, device in cell:
             self._listen(device, metric, value, end)
             self._draw(metric, value, taken, device)
@@ -128,11 +159,35 @@ class HomeTwin:
         heard = self.heard.get(device)
         if heard == end or (metric == "heartbeat" and value == 0):
             return
-        if heard is not None:
-            pause = end - heard
-            period = self.period.get(device, 0)
-            self.period[device] = max(pause, period - int(pause * PERIOD_FADES))
+        if heard is not None and not (device in self.silent and device in self.beats):
+            self.period[device] = _longest(end - heard, self.period.get(device, 0))
         self.heard[device] = end
+        if self.spoken not in {end, NEVER} and self.cause == NOTHING:
+            self.pause = _longest(end - self.spoken, self.pause)
+        self.spoken = end
+
+    def _speak(self, cell: Sequence[Reading]) -> None:
+        """Whoever speaks is not offline, unless the broker's will is among the words of this cell."""
+        beats = [(device, value) for metric, value, _, device in cell if metric == "heartbeat"]
+        told = {device for _, _, _, device in cell}
+        self.fresh, self.spoke, self.offline = True, self.spoke | told, self.offline - told
+        self.gone = self.gone and all(metric == "heartbeat" and value <= 0 for metric, value, _, _ in cell)
+        for device, value in beats:
+            if value > 0:
+                self.beats.add(device)
+                self.beaten += 1
+        wills = {device for device, value in beats if value == 0}
+        self.offline |= wills
+        self.gone = self.gone or any(device in self.gateways for device in wills)
+
+    @property
+    def keeps_time(self) -> bool:
+        """Its devices have sent heartbeats enough to tell its silence from a quiet resident."""
+        return self.beaten >= KEEPS_TIME
+
+    def quiet(self, at: int) -> int:
+        """Ns since it spoke."""
+        return 0 if self.spoken == NEVER else at - max(self.spoken, self.counts_from)
 
     def _draw(self, metric: str, value: float, taken: int, device: int) -> None:
         """Power of the half hour; a register tells its mean since its value of at least a minute before."""
@@ -158,19 +213,22 @@ class HomeTwin:
         mine = [device for device, of in self.kind.items() if of == kind]
         return sum(device not in self.silent for device in mine) / len(mine) if mine else 0.0
 
+    @property
+    def bed_silent(self) -> bool:
+        """A sensor of the bed is not believed."""
+        return not self.beds.isdisjoint(self.silent)
+
     def bed_talks(self, at: int) -> bool:
         """No sensor of the bed is late."""
-        return all(
+        return not self.bed_silent and all(
             at - self.heard[d] <= max(away.LATE_AFTER * self.period.get(d, 0), away.LATE_AT_LEAST) for d in self.beds
         )
 
     def _alive(self, metric: str, value: float, taken: int, before: float | None) -> bool:
         """Whether it is a sure sign of life."""
         if metric in {"in_bed", "presence"}:
-            self.sees = True
             return before is not None and value != before
         if metric == "body_movement":
-            self.sees = True
             if value >= STIR_FROM:
                 self.stirred = max(self.stirred, taken)
             if value >= MOVEMENT_FROM:
@@ -178,8 +236,6 @@ class HomeTwin:
             return value >= MOVEMENT_FROM
         if metric == "door_open":
             return True
-        if metric == "motion":
-            self.sees = True
         return metric in {"motion", "button"} and value > 0
 
     def judge(self, at: int) -> list[Line]:
@@ -187,15 +243,18 @@ class HomeTwin:
         found = []
         for index, rule in self._rules:
             judged = rule.judge(self, at) if at % rule.every == 0 else None
-            if judged is not None and judged[:2] != self._told[index]:
-                self._told[index] = judged[:2]
-                found.append((at, index, *judged))
+            each = judged if isinstance(judged, Mapping) else {} if judged is None else {-1: judged}
+            for device, (verdict, level, since) in sorted(each.items()):
+                if (verdict, level) != self.told.get((index, device), (Verdict.UNKNOWN, 0)):
+                    self.told[index, device] = verdict, level
+                    found.append((at, index, verdict, level, since))
+        self.fresh, self.spoke = False, set()
         self.minute.clear()
         if at % CELL == 0:
             self.signs.clear()
             if (self.zone.local(at - 1) + 1) % LEVEL_CELL == 0:
                 self.drawn.clear()
-        return found
+        return sorted(found, key=lambda line: line[1])
 
     def mean(self, metric: str) -> float | None:
         """Mean of what was told in this minute."""
@@ -207,9 +266,20 @@ class HomeTwin:
         return min(self.minute.get(metric, ()), default=None)
 
 
+def _longest(pause: int, before: int) -> int:
+    """A pause, or the longest before it, faded."""
+    return max(pause, before - int(pause * PERIOD_FADES))
+
+
+def _turn(rule: RuleTwin) -> int:
+    """Silence is judged first, and flapping, which looks at the others, last."""
+    kinds: tuple[type, ...] = (CutOffTwin, SilentTwin)
+    return kinds.index(type(rule)) if type(rule) in kinds else 3 if isinstance(rule, FlappingTwin) else 2
+
+
 TWINS: Mapping[type, type[RuleTwin]] = {
     Band: BandTwin, Usual: UsualTwin, Absent: AbsentTwin, Away: AwayTwin, Rise: RiseTwin, Count: CountTwin,
     Drift: DriftTwin, Climate: ClimateTwin, Stay: StayTwin, Cooling: CoolingTwin,
-    Evidence: EvidenceTwin,
+    Evidence: EvidenceTwin, Silent: SilentTwin, CutOff: CutOffTwin, Flapping: FlappingTwin,
 }  # fmt: skip
-"""Kinds that have a twin here. Not those about silence, which have theirs in the tests."""
+"""Kinds that one household can judge by itself; rules.outage is about many (twin.run)."""

@@ -33,14 +33,15 @@ class StayTwin:
 
     def judge(self, home: HomeTwin, at: int) -> Judged | None:
         bed, now = home.value.get("in_bed"), at // stay.CELL
+        known = bed is not None and not home.bed_silent
         self.lain = {slot for slot in self.lain if now - slot < stay.SLOTS}
-        if bed is not None and bed > 0:
+        if known and bed:
             self.lain.add(now)
-        self.seen = min(self.seen + (bed is not None), stay.SLOTS)
+        self.seen = min(self.seen + known, stay.SLOTS)
         by_day = sum(self.spec.by_day.holds(self.zone.time_of_day(slot * stay.CELL - 1)) for slot in self.lain)
         hours = [by_day / stay.AN_HOUR, len(self.lain) / stay.AN_HOUR]
         level = self.grade(hours, at, lies=bool(bed))
-        if bed is not None:
+        if known:
             self.level = level
         if self.zone.time_of_day(at) // stay.CELL == self.spec.by_day.end % DAY // stay.CELL:
             self.learn(hours)
@@ -48,7 +49,8 @@ class StayTwin:
             return None
         run = next((k for k in range(stay.SLOTS) if now - k not in self.lain), stay.SLOTS)
         since = at - run * stay.CELL if self.level and run else NEVER
-        return (Verdict.FIRING if self.level else Verdict.CLEAR), self.level, since
+        verdict = Verdict.FIRING if self.level else Verdict.CLEAR
+        return (verdict if known else Verdict.UNKNOWN), self.level, since
 
     def deviation(self, part: int) -> float:
         return max(sqrt(self.spread[part]), stay.LEAST_SPREAD)

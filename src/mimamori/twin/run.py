@@ -6,17 +6,33 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import HISTORICAL, ReadingBatch
 from mimamori.model.times import MINUTE, Zone
 from mimamori.rules.latest import cell_of
-from mimamori.rules.spec import Rule
-from mimamori.twin.home import HomeTwin, Line, Reading
+from mimamori.rules.spec import CutOff, Outage, Rule
+from mimamori.twin.home import TWINS, HomeTwin, Line, Reading
+from mimamori.twin.silence import OutageTwin
+
+KINDS = (*TWINS, Outage)
 
 
-def twins_of(rules: Sequence[Rule], metrics: Metrics, zone: Zone, homes: int) -> list[HomeTwin]:
-    """One object a household."""
-    return [HomeTwin(rules, metrics, zone) for _ in range(homes)]
+class Town:
+    """One object a household, and the rules about many of them."""
+
+    def __init__(self, rules: Sequence[Rule], metrics: Metrics, zone: Zone, homes: Homes) -> None:
+        speak = {g for r in rules if isinstance(r.condition, CutOff | Outage) for g in r.condition.gateways}
+        names = zip(homes.profile_of, homes.device_ids, strict=True)
+        gateways = {device for device, (profile, name) in enumerate(names) if (profile or name) in speak}
+        self.homes = [HomeTwin(rules, metrics, zone, gateways=gateways, district=d) for d in homes.district_of]
+        outages = [OutageTwin(r, index) for index, r in enumerate(rules) if isinstance(r.condition, Outage)]
+        self.outages = sorted(outages, key=lambda rule: not rule.of_all)
+
+    def judge(self, at: int) -> list[tuple[int, Line]]:
+        """(household row, finding) of one grid point."""
+        found = [line for rule in self.outages for line in rule.judge(self.homes, at)]
+        return found + [(row, line) for row, home in enumerate(self.homes) for line in home.judge(at)]
 
 
 def cells(batch: ReadingBatch, metrics: Metrics) -> Iterator[tuple[int, list[tuple[int, list[Reading]]]]]:
@@ -38,23 +54,18 @@ def cells(batch: ReadingBatch, metrics: Metrics) -> Iterator[tuple[int, list[tup
         yield now, told
 
 
-def run(twins: Sequence[HomeTwin], batch: ReadingBatch, metrics: Metrics, end: int) -> list[tuple[int, Line]]:
+def run(town: Town, batch: ReadingBatch, metrics: Metrics, end: int) -> list[tuple[int, Line]]:
     """(household row, finding) of all twins up to `end` (ns), by time, rule and row as the engine tells them."""
     found: list[tuple[int, Line]] = []
     point = None
     for at, told in cells(batch, metrics):
         point = (at - 1) // MINUTE * MINUTE + MINUTE if point is None else point
         while point < at:
-            found += judge(twins, point)
+            found += town.judge(point)
             point += MINUTE
         for home, readings in told:
-            twins[home].hear(readings, at)
+            town.homes[home].hear(readings, at)
     while point is not None and point < end:
-        found += judge(twins, point)
+        found += town.judge(point)
         point += MINUTE
     return sorted(found, key=lambda f: (f[1][0], f[1][1], f[0]))
-
-
-def judge(twins: Sequence[HomeTwin], at: int) -> list[tuple[int, Line]]:
-    """One grid point of all of them."""
-    return [(home, line) for home, twin in enumerate(twins) for line in twin.judge(at)]

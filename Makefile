@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Tests that only compute: they share two processes, which the ones with servers and browsers must not.
+PURE := $(addprefix tests/,alerts judge laws model rules simulator site twin)
 
 .PHONY: demo test faults setup servers lint types unit check wheel screenshots scoreboard clean
 
@@ -41,7 +43,12 @@ check: $(VENV)/.installed-test    ## the content and every rule's examples
 	$(BIN)/mimamori check
 
 unit: $(VENV)/.installed-test
+ifdef ARGS
 	$(BIN)/pytest -ra $(ARGS)
+else
+	$(BIN)/pytest -ra -n 2 --dist loadfile $(PURE)
+	$(BIN)/pytest -ra $(addprefix --ignore=,$(PURE)) tests
+endif
 
 faults: $(VENV)/.installed-test servers   ## a hundred kills and other faults on purpose; about fifteen minutes
 	MIMAMORI_FAULT_ROUNDS=$${MIMAMORI_FAULT_ROUNDS:-100} $(BIN)/pytest -rA -m 'faults or server' tests/faults $(ARGS)

@@ -206,9 +206,7 @@ def test_backfill_while_away_alarms_nobody(site: Site) -> None:
 
 def test_no_absence_counts_for_longer_than_the_cap(site: Site) -> None:
     homes = Homes()
-    told = [
-        r for r in site.rules if r.name in {"inactivity", "not-returned"}
-    ]  # a month of minutes: the two asked about
+    told = [r for r in site.rules if r.name in {"inactivity", "not-returned"}]  # a month: just these
     engine = Engine(homes, told, METRICS, site.zone)
     engine.step(batch_of(homes, a_day(*moves(0, 9 * HOUR), until=10 * HOUR)), MIDNIGHT + 10 * HOUR)
     engine.declare({0: [(MIDNIGHT + 9 * HOUR, NEVER)]})

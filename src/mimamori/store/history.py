@@ -6,6 +6,7 @@ May import model and its neighbours. Reads only, on the connection it is given.
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -57,7 +58,7 @@ class History:
 
     def rollup(self, metric: int, start: int, end: int, *, step: int, offset: int) -> Rollup:
         """Figures from sealed cells, and from the readings themselves where there are none or unsealed ones came."""
-        loose = self._loose(start, end + step)
+        loose = self._loose(start, end + step, frozenset((metric,)))
         cells: dict[int, Cells] = {}
         for hours, figures, body in figures_of(self.connection, self.home, start, end + step):
             fresh = _taken_out(loose, hours)
@@ -69,7 +70,7 @@ class History:
                 runs = unpack_runs(body, frozenset((metric,)))
                 if len(runs.taken):
                     cells[hours.start] = cells_of(runs.rows(self.keys.device_home)).of(metric)
-        for hour, rows in loose.items():
+        for hour, rows in _between(loose, sorted(cells)).items():
             cells[hour] = cells_of(first_of_each(rows)).of(metric)
         parts = [cells[hour] for hour in sorted(cells)]
         return roll(parts, start, end, step=step, offset=offset, since=self.figures_before)
@@ -81,19 +82,22 @@ class History:
 
     def _hours(self, start: int, end: int, wanted: frozenset[int] | None) -> dict[int, Runs]:
         """All rows by the first hour of their chunk, each sorted by (device, metric, taken) without duplicates."""
-        loose, found = self._loose(start, end), dict[int, Runs]()
+        loose, found = self._loose(start, end, wanted), dict[int, Runs]()
         for hours, body in chunks_of(self.connection, self.home, start, end):
             sealed, fresh = unpack_runs(body, wanted), _taken_out(loose, hours)
             if fresh:
                 sealed = runs_of(first_of_each(concat((sealed.rows(self.keys.device_home), *fresh))))
             found[hours.start] = sealed
-        return found | {hour: runs_of(first_of_each(rows)) for hour, rows in loose.items()}
+        rest = _between(loose, sorted(found))
+        return found | {hour: runs_of(first_of_each(rows)) for hour, rows in rest.items()}
 
-    def _loose(self, start: int, end: int) -> dict[int, ReadingBatch]:
+    def _loose(self, start: int, end: int, wanted: frozenset[int] | None) -> dict[int, ReadingBatch]:
         """Unsealed rows of the hours that [start, end) touches, in order of arrival, by hour since 1970."""
         rows = concat((*staged_of(self.connection, self.home, self.keys.device_home), *self.newest))
         hour = rows.taken // HOUR
         near = (hour >= start // HOUR) & (hour <= (end - 1) // HOUR) & (rows.taken >= self.raw_before)
+        if wanted is not None:
+            near &= np.isin(rows.metric, list(wanted))
         order = np.flatnonzero(near)[hour[near].argsort(kind="stable")]
         rows, hour = rows.take(order), hour[order]
         return {int(hour[part.start]): rows.take(part) for part in slices_of(starts_of(hour), len(hour))}
@@ -102,6 +106,14 @@ class History:
 def _taken_out(loose: dict[int, ReadingBatch], hours: range) -> list[ReadingBatch]:
     """The unsealed rows of those hours, which then are no longer among the loose ones."""
     return [loose.pop(hour) for hour in hours if hour in loose]
+
+
+def _between(loose: dict[int, ReadingBatch], sealed: list[int]) -> dict[int, ReadingBatch]:
+    """Loose hours with no sealed one between them as one, by its first hour: sorted once and not hour by hour."""
+    hours = sorted(loose)
+    places = [bisect(sealed, hour) for hour in hours]
+    groups = (hours[part] for part in slices_of(starts_of(np.array(places, np.int64)), len(places)))
+    return {group[0]: concat(loose[hour] for hour in group) for group in groups}
 
 
 def _series(keys: Keys, key: tuple[int, int], told: list[tuple[Runs, slice]], start: int, end: int) -> Series:

@@ -53,8 +53,9 @@ class Tail:
     def of(self, home: int) -> ReadingBatch:
         """The rows of one household, in order of arrival."""
         rows, found = self.rows(), []
+        span = np.array((home, home + 1), rows.home.dtype)  # of another type, every block would be converted whole
         for block, (order, homes) in enumerate(self._index[: len(rows) // BLOCK]):
-            first, last = homes.searchsorted((home, home + 1))
+            first, last = homes.searchsorted(span)
             found.append(order[first:last].astype(np.intp) + block * BLOCK)
         rest = len(found) * BLOCK
         found.append(np.flatnonzero(rows.home[rest:] == home) + rest)

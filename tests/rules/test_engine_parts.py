@@ -273,3 +273,12 @@ def test_what_was_heard_just_before_an_hour_unwatched_is_not_an_hour_old_after_i
     assert not (found.verdict == Verdict.FIRING).any(), "nobody watched for an hour, and then 20 minutes were quiet"
     found = engine.step(no_readings(), last + HOUR + 45 * MINUTE)
     assert (found.verdict == Verdict.FIRING).any()
+
+
+def test_a_view_has_the_rows_of_households_that_came_since_the_last_step() -> None:
+    homes = Homes()
+    engine = Engine(homes, RULES, METRICS, ZONE)
+    engine.step(no_readings(), T0)
+    homes.add_device("H001", "bed1", "bed-sensor")
+    assert engine.view("last_sign").tolist() == [NEVER]
+    assert engine.view("device_home").tolist() == [0]

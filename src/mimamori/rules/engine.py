@@ -270,6 +270,7 @@ class Engine:
 
     def view(self, name: str) -> NDArray[Any]:
         """A copy of one column, for the console; rows as in `homes`."""
+        self._fit()
         self._finish()
         return self._columns[name].copy()
 

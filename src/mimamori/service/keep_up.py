@@ -47,9 +47,10 @@ async def keep_up(
             loop.people = loop.duties.people = persons(staff)
             loop.addresses = addresses(webhooks)
             loop.residents = {r.household: r for r in residents}
-            _replace(places, place(loop.homes, residents))
             _replace(phones, {r.household: r.phone for r in residents if r.phone and asks})
-            _register(loop, devices)
+            async with loop.judging.still:
+                _replace(places, place(loop.homes, residents))
+                _register(loop, devices)
         with suppress(TimeoutError):
             async with asyncio.timeout(EVERY_S):
                 await entered.wait()
@@ -67,11 +68,12 @@ async def _take_changes(loop: Loop, ledger: Ledger, site: Site) -> None:
     trials, limits, absences = await ledger.trials(), await ledger.limits(), await known_absences(ledger, loop.clock)
     present, stale = changed_site(site, trials)
     own, lapsed = own_limits(limits, present.rules, loop.clock.now())
-    loop.change_rules(present)  # and at once, before a tick can come between
-    loop.set_own(own)
-    await loop.shadows.take(trials, site, loop.engine, ledger)
-    loop.shadows.set_own(loop.own)
-    loop.away.take(absences)
+    async with loop.judging.still:  # and all at once, no tick comes between
+        loop.change_rules(present)
+        loop.set_own(own)
+        await loop.shadows.take(trials, site, loop.engine, ledger)
+        loop.shadows.set_own(loop.own)
+        loop.away.take(absences)
     loop.stale_changes(stale, [f"{limit.household} {limit.rule} {limit.key}" for limit in lapsed])
 
 

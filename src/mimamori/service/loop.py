@@ -37,6 +37,7 @@ from mimamori.service.away import Away
 from mimamori.service.board import Wall
 from mimamori.service.coverage import Coverage
 from mimamori.service.duties import Duties
+from mimamori.service.judging import Judging
 from mimamori.service.shadows import Shadows
 from mimamori.service.snapshot import pack, rows_of
 from mimamori.service.stall import LONGEST, Stall
@@ -83,6 +84,7 @@ class Loop:
     webhooks: Outbox  # an outbox of their own: a slow program never holds up a message to a person
     shadows: Shadows
     away: Away
+    judging: Judging[FindingBatch] = field(default_factory=Judging)
     addresses: Mapping[str, str] = field(default_factory=dict)  # of the webhooks in use, by id
     missed: Sequence[AlertEvent] = ()  # found before a restart, not yet in the ledger: committed with the first tick
     counts: Counter[str] = field(default_factory=Counter)
@@ -104,18 +106,27 @@ class Loop:
         self._mark_due = wall()  # the first tick leaves one: a service that keeps dying still gets on
         while not stop.is_set():
             await self._take_in()
+            if self.judging.done:
+                await self._end_tick()
             now = self.clock.now()
-            if now - self._ticked >= TICK or (now > self._ticked and not self.desk.commands.empty()):
-                committed = await self._tick(now)
-                if committed and wall() >= self._mark_due and (self._marking is None or self._marking.done()):
-                    self._marking = asyncio.create_task(self._keep(self._snapshot(), now), name="snapshot")
-            if wall() - self._viewed >= max(VIEW_S, len(self.homes) / VIEWED_A_SECOND):
+            if not self.judging.busy and wall() - self._viewed >= max(VIEW_S, len(self.homes) / VIEWED_A_SECOND):
                 self.show(now)
                 self._viewed = wall()
+            due = now - self._ticked >= TICK or (now > self._ticked and not self.desk.commands.empty())
+            if due and not self.judging.busy:
+                await self._begin_tick(now)
+                if self.judging.done:
+                    await self._end_tick()
+        if self.judging.begun:
+            await self._end_tick()
         if self._marking is not None:
             await self._marking
-        if await self._tick(max(self.clock.now(), self._ticked + MILLISECOND)):
-            await self._keep(self._snapshot(), self._ticked)
+        self._mark_due = wall()
+        await self._begin_tick(max(self.clock.now(), self._ticked + MILLISECOND))
+        await self._end_tick()
+        if self._marking is not None:
+            await self._marking
+        self.judging.close()
 
     async def _take_in(self) -> None:
         """Messages to disk, and only then acknowledged."""
@@ -145,6 +156,8 @@ class Loop:
         """Until the disk takes it: nothing else is read meanwhile, so the broker holds the rest."""
         while True:
             await asyncio.sleep(1.0)
+            if self.judging.begun:
+                await self._end_tick()
             # The book goes on: who was called and did not answer, and that we stall.
             await self._decide(self.clock.now())
             self.show(self.clock.now())
@@ -156,25 +169,39 @@ class Loop:
             else:
                 return
 
-    async def _tick(self, now: int) -> bool:
-        """Whether the ledger has all that came of it."""
+    async def _begin_tick(self, now: int) -> None:
+        """Everything that came until `now` goes to the engine; what comes meanwhile belongs to the next tick."""
         batch, self._waiting = concat(self._waiting), []
-        before = no_findings()
-        if self._ticked != NEVER and now - self._ticked > LONGEST * max(1.0, self.clock.speed):
+        gap = self._ticked != NEVER and now - self._ticked > LONGEST * max(1.0, self.clock.speed)
+        if gap:
             log.warning("no tick for %.0f s of the service's clock: that time is unknown, not quiet",
                         (now - self._ticked) / SECOND)  # fmt: skip
             self.counts["gaps"] += 1
             self._events += self.stall.look(self.book, self._ticked, now, self.clock.speed)
-            before = self.engine.resume(now)
             self.coverage.downtime(self._ticked, now)
+        self._ticked = now
+        await self.judging.begin(lambda: self._judge(batch, now, gap=gap))
+
+    def _judge(self, batch: ReadingBatch, now: int, *, gap: bool) -> FindingBatch:
+        """In the thread of `judging`: touches the engine and the shadows only."""
+        before = no_findings()
+        if gap:
+            before = self.engine.resume(now)
             self.shadows.resume(now)
         findings = concat_findings([before, self.engine.step(batch, now)])
         self.shadows.step(batch, now)
-        self.away.declare((self.engine, self.shadows), now)
-        self._ticked = now
+        return findings
+
+    async def _end_tick(self) -> None:
+        """What the engine found is decided and committed; then a snapshot, if one is due."""
+        now, wall = self._ticked, asyncio.get_running_loop().time
+        findings = await self.judging.end(lambda: self.away.declare((self.engine, self.shadows), now))
         self.counts["ticks"] += 1
         self.counts["findings"] += int((findings.verdict == Verdict.FIRING).sum())
-        return await self._decide(now, findings)
+        committed = await self._decide(now, findings)
+        if committed and wall() >= self._mark_due and (self._marking is None or self._marking.done()):
+            await self.judging.still.acquire()  # from here on: the snapshot is of this tick and no later one
+            self._marking = asyncio.create_task(self._keep(now), name="snapshot")
 
     async def _decide(self, now: int, findings: FindingBatch | None = None) -> bool:
         """What the book makes of findings, commands and the time; committed, then answered. Also while we stall.
@@ -258,14 +285,19 @@ class Loop:
         mine = rows_of(self.homes) | self.coverage.snapshot()
         return mine | self.engine.snapshot() | self.shadows.snapshot()
 
-    async def _keep(self, arrays: Mapping[str, NDArray[Any]], now: int) -> None:
-        """The snapshot of the tick at `now` into the ledger, which has that tick's events; the loop goes on meanwhile.
+    async def _keep(self, now: int) -> None:
+        """The snapshot of the tick at `now` into the ledger, which has that tick's events; messages are taken in
+        meanwhile. Whoever calls holds the engine still, until its state is copied.
 
         One that is a little older than the newest events is well: a restart catches up with the readings since, and
         holds what fires against the book.
         """
         wall = asyncio.get_running_loop().time
         begun = wall()
+        try:
+            arrays = await self.judging.run(self._snapshot)
+        finally:
+            self.judging.still.release()
         blob = await asyncio.to_thread(pack, arrays)
         mark = EngineMark(at=now, version=FORMAT, digest=self.site.digest, blob=blob)
         try:

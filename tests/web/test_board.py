@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -116,4 +117,30 @@ def test_where_more_changes_than_can_be_shown_states_come_first_and_values_in_tu
         ]
     for _ in range(-(-HOMES // 7)):
         shown = house.tiles(wall)
+    assert repr(shown) == repr(house.tiles(Wall()))
+
+
+def test_where_whole_towns_change_states_follow_in_the_next_views_and_alerts_do_not_wait(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house, wall = House(site), Wall()
+
+    def view() -> tuple[Tile, ...]:
+        with monkeypatch.context() as few:
+            few.setattr(board, "STATES_AT_ONCE", 9)
+            return house.tiles(wall)
+
+    assert [len(view()) for _ in range(5)] == [9, 18, 27, 36, HOMES]  # as after a start
+    for _ in range(20):
+        house.go_on(readings=10)
+    for _ in range(-(-HOMES // 9)):
+        view()
+    house.now += 20 * MINUTE  # nobody is known to be up any more
+    behind = []
+    for _ in range(-(-HOMES // 9)):
+        shown, fresh = view(), house.tiles(Wall())
+        behind.append(sum(a.doing != b.doing for a, b in zip(shown, fresh, strict=True)))
+        assert [t.priority for t in shown] == [t.priority for t in fresh]
+    assert behind[0] > 0
+    assert all(left <= max(0, before - 9) for before, left in pairwise(behind))
     assert repr(shown) == repr(house.tiles(Wall()))

@@ -11,6 +11,7 @@ from typing import Any
 
 from mimamori.alerts.fold import fold_all
 from mimamori.alerts.line import line
+from mimamori.model.declared import Declaration
 from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch
@@ -31,6 +32,15 @@ async def read_alerts(url: str, *, since: int, until: int, zone: str) -> list[di
         await ledger.close()
     chosen = sorted((a for a in alerts if since <= a.opened < until), key=lambda a: (a.opened, a.id))
     return [line(alert, zone) for alert in chosen]
+
+
+async def read_declarations(url: str) -> list[Declaration]:
+    """All that the service was told of absences, oldest first. Raises LedgerError."""
+    ledger = await Ledger.open(url, recover=False)
+    try:
+        return await ledger.declarations()
+    finally:
+        await ledger.close()
 
 
 def export_readings(  # noqa: PLR0917 - from where to where

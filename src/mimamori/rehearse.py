@@ -20,6 +20,7 @@ import numpy as np
 from mimamori.alerts.book import Book
 from mimamori.alerts.fold import fold_all
 from mimamori.alerts.hindsight import EARLIER, look_back
+from mimamori.model.declared import Declaration
 from mimamori.model.findings import FindingBatch, Verdict
 from mimamori.model.homes import Homes
 from mimamori.model.readings import no_readings
@@ -28,6 +29,7 @@ from mimamori.replay import SILENT_TAIL, Episodes, by_time
 from mimamori.rules.engine import Engine
 from mimamori.rules.kinds import judged_first
 from mimamori.rules.spec import Band, Climate, Rule, watched
+from mimamori.rules.told import Told
 from mimamori.rules.tune import Settings, with_settings
 from mimamori.site import Site, load_site
 from mimamori.store.browse import Shelf
@@ -50,7 +52,7 @@ class Asked:
     """What to rehearse: `settings` instead of `before`, both of them all that differs from the rule's file.
 
     own: settings of single households, by household and rule. until: ns, up to which the store is read. districts: of
-    households, as a power cut takes them together.
+    households, as a power cut takes them together. declared: what was said of absences.
     """
 
     rule: str
@@ -60,6 +62,7 @@ class Asked:
     before: Mapping[str, float | str] = field(default_factory=dict)
     own: Mapping[str, Mapping[str, Settings]] = field(default_factory=dict)
     districts: Mapping[str, str] = field(default_factory=dict)
+    declared: Sequence[Declaration] = ()
 
 
 @dataclass(slots=True)
@@ -79,6 +82,13 @@ def needs(rule: Rule) -> tuple[list[str] | None, int]:
         return [condition.metric, "in_bed", "body_movement"], HOUR
     if isinstance(condition, Climate):
         return ["temperature", "humidity"], HOUR
+    return None, LEARN
+
+
+def reads(asked: Asked, rule: Rule, households: Sequence[str]) -> tuple[list[str] | None, int]:
+    """As `needs`, of these households: where an absence was declared, any sensor may tell of the return."""
+    if {d.household for d in asked.declared}.isdisjoint(households):
+        return needs(rule)
     return None, LEARN
 
 
@@ -112,17 +122,18 @@ def rehearse_some(site: Site, asked: Asked, folder: Path, households: Sequence[s
         raise ValueError(f"there is no rule {asked.rule}; known: {', '.join(r.name for r in site.rules)}")
     changed = with_settings(rule, asked.settings).model_copy(update={"name": rule.name + CHANGED})
     rule = with_settings(rule, asked.before)
-    metrics, learn = needs(rule)
+    homes = Homes()
+    shelf = Shelf(folder, homes, site.metrics, households)
+    metrics, learn = reads(asked, rule, shelf.households)
     rules = [r for r in site.rules if judged_first(r) and metrics is None and r.name != rule.name]
     rules += [seen for seen in watched(rule, site.rules) if seen not in rules]
     rules += [rule, changed]
-    homes = Homes()
-    shelf = Shelf(folder, homes, site.metrics, households)
     for household in shelf.households:
         homes.place(household, asked.districts.get(household, ""))
     engine = Engine(homes, rules, site.metrics, site.zone, gates=site.gates, capacity=max(len(homes), 1))
     own = {homes.find(h): {r: s.get(rule.name, {}) for r in (rule.name, changed.name)} for h, s in asked.own.items()}
     engine.set_own({row: s for row, s in own.items() if row >= 0})
+    told = Told(engine, homes, [d for d in asked.declared if homes.find(d.household) >= 0])
     sides = [_Side(site, rule.name, len(rules) - 2), _Side(site, rule.name, len(rules) - 1)]
     found = Found(households=len(homes))
     begin = asked.until - asked.days * DAY
@@ -130,12 +141,12 @@ def rehearse_some(site: Site, asked: Asked, folder: Path, households: Sequence[s
     now = start
     try:
         for now, batch in shelf.days(start, asked.until, metrics):
-            findings = engine.step(batch, now)
+            findings = told.step(batch, now)
             for side in sides:
                 side.take(findings, homes, now)
             found.readings += len(batch)
             tell()
-        findings = engine.step(no_readings(), now + SILENT_TAIL)
+        findings = told.step(no_readings(), now + SILENT_TAIL)
         for side in sides:
             side.take(findings, homes, now + SILENT_TAIL)
     finally:
@@ -159,9 +170,8 @@ def rehearse(
     households, span = shelf.households, shelf.span()
     shelf.close()
     n = max(1, min(processes, os.cpu_count() or 1, len(households) // 20))
-    blocks = max(n, -(-len(households) // BLOCK))
-    days = max(asked.until - max(asked.until - asked.days * DAY - needs(rule)[1], span[0]), 0)
-    days = -(-days // DAY)
+    shares = _shares(asked, rule, households, max(n, -(-len(households) // BLOCK)) if n > 1 else 1)
+    days = sum(_days_of(asked, reads(asked, rule, share)[1], span[0]) for share in shares)
     if n == 1:
         done = [0]
 
@@ -169,12 +179,10 @@ def rehearse(
             done[0] += 1
             told(done[0], days)
 
-        return rehearse_some(site, asked, folder, None, one)
+        return _together([rehearse_some(site, asked, folder, share, one) for share in shares])
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     with ProcessPoolExecutor(n, mp_context=context, initializer=_begin, initargs=(queue, site.folder)) as pool:
-        whole = asked.districts if needs(rule)[0] is None else {}  # others ask nobody whether the power is cut
-        shares = [share for share in shared_out(households, whole, blocks) if share]
         parts = [pool.submit(_work, asked, folder, share) for share in shares]
         done_days = 0
         while not all(part.done() for part in parts):
@@ -183,8 +191,22 @@ def rehearse(
             except Empty:
                 continue
             done_days += 1
-            told(done_days, len(shares) * days)
+            told(done_days, days)
         return _together([part.result() for part in parts])
+
+
+def _days_of(asked: Asked, learn: int, first: int) -> int:
+    return -(-max(asked.until - max(asked.until - asked.days * DAY - learn, first), 0) // DAY)
+
+
+def _shares(asked: Asked, rule: Rule, households: Sequence[str], blocks: int) -> list[list[str]]:
+    """Who is rehearsed together; those of whom more must be read are apart."""
+    if needs(rule)[0] is None:
+        return [share for share in shared_out(households, asked.districts, blocks) if share]
+    declared = {d.household for d in asked.declared}  # such a rule asks nobody whether the power is cut
+    away = [h for h in households if h in declared]
+    shares = shared_out([h for h in households if h not in declared], {}, blocks)
+    return [share for share in [*shares, *shared_out(away, {}, max(1, -(-len(away) // BLOCK)))] if share]
 
 
 _queue: Any = None
@@ -241,7 +263,8 @@ async def ask(ledger: Ledger, site: Site, rule: str, settings: Settings, days: i
     )
     districts = {r.household: r.area for r in await ledger.residents() if r.area}
     return Asked(
-        rule=rule, settings=settings, before=held, days=days, until=mark.at, own=own, districts=districts
+        rule=rule, settings=settings, before=held, days=days, until=mark.at, own=own, districts=districts,
+        declared=await ledger.declarations(),
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,12 +19,14 @@ import numpy as np
 from mimamori.alerts.book import Book
 from mimamori.alerts.line import line
 from mimamori.model.alert import Alert, AlertEvent
+from mimamori.model.declared import Declaration
 from mimamori.model.findings import FindingBatch
 from mimamori.model.homes import Homes
 from mimamori.model.readings import Rejected, no_readings
 from mimamori.model.times import MINUTE, NEVER, iso, iso_or_none
 from mimamori.progress import progress
 from mimamori.rules.engine import Engine
+from mimamori.rules.told import Told
 from mimamori.site import Site
 from mimamori.stream.recorded import RecordedFile
 
@@ -54,10 +56,10 @@ class Replayed:
         self.spans = dict(zip(homes.ids, zip(source.firsts, source.lasts.tolist(), strict=False), strict=False))
 
 
-def replay(path: Path, site: Site, *, keep_events: bool = False) -> Replayed:
+def replay(path: Path, site: Site, *, keep_events: bool = False, absences: Sequence[Declaration] = ()) -> Replayed:
     """Replay one file. Raises ValueError if it is no reading file, OSError if it cannot be read."""
     homes = Homes()
-    engine = Engine(homes, site.rules, site.metrics, site.zone, gates=site.gates)
+    engine = Told(Engine(homes, site.rules, site.metrics, site.zone, gates=site.gates), homes, absences)
     book = Book(site.rule_infos, site.alerts)
     source = RecordedFile(path, homes, site.metrics, site.profile_names)
     result = Replayed()
@@ -127,7 +129,10 @@ class Episodes:
 
 
 def step_through(
-    source: RecordedFile, engine: Engine, take: Callable[[FindingBatch, int], None], told: Callable[[float], object]
+    source: RecordedFile,
+    engine: Told,
+    take: Callable[[FindingBatch, int], None],
+    told: Callable[[float], object],
 ) -> None:
     """Drive the engine with a file's batches; `take(findings, now)` after each, `told(bytes)` for the bar."""
     now, read = None, 0

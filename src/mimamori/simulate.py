@@ -9,6 +9,7 @@ from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import DAY, HOUR
 from mimamori.progress import progress
 from mimamori.simulator.days import simulate
+from mimamori.simulator.declare import declared
 from mimamori.simulator.households import SimulatedHome, households, registry
 from mimamori.simulator.many import simulate_days
 from mimamori.simulator.plan import own_events, plan_events
@@ -16,6 +17,7 @@ from mimamori.simulator.publish import publish
 from mimamori.simulator.truth import TruthEvent, write_truth
 from mimamori.site import Site
 from mimamori.stream.clock import Clock
+from mimamori.stream.declared import write_absences
 from mimamori.stream.written import write_readings
 
 QUIET_DAYS = 14  # nothing befalls anybody while habits are learned
@@ -23,15 +25,19 @@ QUIET_DAYS = 14  # nothing befalls anybody while habits are learned
 
 def write_days(
     site: Site, out: Path, truth: Path | None, *, count: int, seed: int, bed_every: int | None, start: int, days: int,
-    noise: str = "default", processes: int = 1,
+    noise: str = "default", processes: int = 1, absences: Path | None = None,
 ) -> int:  # fmt: skip
     """Write a reading file, and with `truth` a file of what befell whom. Returns how many readings. Raises OSError.
+
+    absences: write a file of what the families told of it.
 
     processes: 0 for as many as there are processors, where that is worth it. The bytes are the same.
     """
     homes = households(site.scene, count=count, seed=seed, bed_every=bed_every, noise=noise)
     end = start + days * DAY
     events = _befalling(site, homes, truth, start=start, days=days, seed=seed)
+    if absences is not None:
+        write_absences(absences, declared(events), site.zone.name)
 
     def told() -> Iterator[ReadingBatch]:
         with progress("simulating", days * DAY // HOUR, "hour") as bar:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import os
 import shutil
@@ -189,6 +190,25 @@ def test_demo_and_run_start_nothing_on_broken_content(site: Path, tmp_path: Path
         assert "alerts/limits.toml" in done.stderr
         assert "nothing was done" in done.stderr
     assert not (tmp_path / "data").exists()
+
+
+def test_absences_that_are_declared_reach_a_replay_and_a_score(recorded: tuple[Path, Path], tmp_path: Path) -> None:
+    readings, truth = recorded
+    away, none, out = (tmp_path / name for name in ("away.csv", "none.csv", "alerts.jsonl"))
+    done = mimamori("simulate", "--households", 2, "--days", 2, "--bed-every", "5m", "--seed", 3, "--out",
+                    tmp_path / "r.parquet", "--truth", tmp_path / "t.csv", "--absences", none)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert none.read_text().startswith("household,start,end,said\n")
+    with gzip.open(readings, "rt") as file:
+        household = file.readlines()[1].split(",")[1]
+    away.write_text(f"household,start,end\n{household},2026-01-01T02:00:00+09:00,2026-01-09T00:00:00+09:00\n")
+    done = mimamori("replay", readings, "--absences", away, "--alerts", out)
+    assert done.returncode == 0, done.stderr
+    assert "unexpected-presence" in {json.loads(line)["rule"] for line in out.read_text().splitlines()}
+    done = mimamori("evaluate", readings, "--truth", truth, "--absences", away, "--json", "--learn-days", 0)
+    assert done.returncode == 0, done.stderr
+    assert "unexpected-presence" in {rule["rule"] for rule in json.loads(done.stdout)["rules"]}
+    assert mimamori("simulate", "--out", tmp_path / "a.csv", "--absences", none).returncode == 2
 
 
 def test_simulate_is_the_same_for_the_same_seed(recorded: tuple[Path, Path], tmp_path: Path) -> None:

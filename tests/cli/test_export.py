@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,13 +13,15 @@ from click.testing import CliRunner
 
 from mimamori.cli import main
 from mimamori.model.alert import AlertEvent
+from mimamori.model.declared import Declaration
 from mimamori.model.homes import Homes
 from mimamori.model.readings import reading_batch
-from mimamori.model.times import HOUR, MINUTE, iso, parse_instant
+from mimamori.model.times import HOUR, MINUTE, NEVER, iso, parse_instant
 from mimamori.site import load_site
 from mimamori.store import extract
 from mimamori.store.embedded import EmbeddedReadings
 from mimamori.store.ledger import Ledger
+from mimamori.stream.declared import read_absences
 from mimamori.stream.recorded import RecordedFile
 
 T0 = parse_instant("2026-11-24T02:40:00+09:00")
@@ -139,7 +142,7 @@ def test_readings_of_a_running_store_come_out_as_a_reading_file(
     ("words", "said"),
     [
         (["--readings", "x.parquet"], "holds no readings; name the service's data folder with --data"),
-        ([], "say what to export: --alerts FILE, --readings FILE, or both"),
+        ([], "say what to export: --alerts FILE, --readings FILE, --absences FILE, or several"),
     ],
 )
 def test_what_cannot_be_exported_is_said(data: Path, words: list[str], said: str) -> None:
@@ -156,3 +159,22 @@ def test_a_household_that_is_not_stored_is_named(
     assert done.exit_code == 1
     assert "no reading of household h99 is stored" in done.output
     assert not out.exists()
+
+
+def test_what_was_said_of_absences_is_exported(tmp_path: Path) -> None:
+    said = (
+        Declaration(at=T0, household="H1", spans=((T0 + HOUR, NEVER),)),
+        Declaration(at=T0 + 5 * HOUR, household="H1", spans=()),
+    )
+
+    async def commit() -> None:
+        ledger = await Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+        await ledger.commit(events=[], notices=[], declared=said, now=T0)
+        await ledger.close()
+
+    asyncio.run(commit())
+    out = tmp_path / "absences.csv"
+    done = CliRunner().invoke(main, ["export", "--data", str(tmp_path), "--absences", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "2 rows of absences" in done.output
+    assert read_absences(out) == said

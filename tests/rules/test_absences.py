@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mimamori.model.declared import Declaration
 from mimamori.model.findings import DECLARED_AWAY, FindingBatch, Verdict
 from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
@@ -16,7 +17,8 @@ from mimamori.model.readings import HISTORICAL, ReadingBatch, no_readings, readi
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND, parse_instant
 from mimamori.rules.absences import AWAITED, AWAY, EARLY, FLEETING, HOME, LONGEST, holds
 from mimamori.rules.engine import Engine
-from mimamori.rules.spec import Rule
+from mimamori.rules.spec import Drift, Rule, Usual
+from mimamori.rules.told import Told as stream_of_absences  # noqa: N813 - Told is this file's own
 from mimamori.site import Site, load_site
 
 METRICS = Metrics()
@@ -262,6 +264,34 @@ def test_an_absence_called_off_just_before_a_restart_holds_nobody_after_it(site:
     for one in (engine, again):
         one.step(no_readings(), MIDNIGHT + 12 * HOUR + 2 * MINUTE)
         assert int(one.view("absence")[0]) == HOME
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_stream_cut_anywhere_is_told_of_absences_as_a_service_that_ticks(site: Site, seed: int) -> None:
+    """The journal of a service that ticks every twenty seconds, over batches of any length: equal bit by bit."""
+    rng = np.random.default_rng(seed)
+    homes, rules = Homes(), [r for r in site.rules if not isinstance(r.condition, Drift | Usual)]
+    batch = batch_of(homes, a_day(*moves(0, 5 * HOUR), *moves(9 * HOUR, 12 * HOUR), until=12 * HOUR))
+    live, journal, done = Engine(homes, rules, METRICS, site.zone), list[Declaration](), 0
+    ticks = range(MIDNIGHT + 7 * SECOND, MIDNIGHT + 12 * HOUR, 20 * SECOND)
+    told = set(rng.choice(len(ticks), 5, replace=False).tolist())
+    for i, now in enumerate(ticks):
+        upto = int(np.searchsorted(batch.got, now, side="right"))
+        live.step(batch.take(slice(done, upto)), now)
+        done = upto
+        if i in told:
+            spans = [(now + int(rng.integers(-60, 90)) * MINUTE, now + int(rng.integers(100, 200)) * MINUTE)]
+            journal.append(Declaration(at=now, household="A", spans=tuple(spans[: int(rng.integers(2)) or 1])))
+            live.declare({0: journal[-1].spans})
+    again = Engine(homes, rules, METRICS, site.zone)
+    stream, now = stream_of_absences(again, homes, journal), 0
+    for part in np.split(np.arange(done), np.sort(rng.choice(done, 6, replace=False))):
+        now = int(batch.got[part].max(initial=now))
+        stream.step(batch.take(part), now)
+    stream.step(no_readings(), ticks[-1])
+    one, other = live.snapshot(), again.snapshot()
+    assert [name for name in one if one[name].tobytes() != other[name].tobytes()] == []
+    assert (live.view("absent_from") != NEVER).all()
 
 
 def test_every_fleeting_column_is_one_that_the_rule_keeps(site: Site) -> None:

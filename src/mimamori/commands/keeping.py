@@ -12,11 +12,12 @@ import click
 from mimamori.backup import back_up
 from mimamori.backup import restore as restore_backup
 from mimamori.commands.options import FOLDER, NEW, data_option, ledger_settings, load_content, plainly, site_option
-from mimamori.export import export_readings, read_alerts
+from mimamori.export import export_readings, read_alerts, read_declarations
 from mimamori.model.times import NEVER, parse_instant
 from mimamori.settings import read_settings
 from mimamori.store import embedded
 from mimamori.stream.clock import wall
+from mimamori.stream.declared import write_absences
 
 NOT_YET = 2**62  # ns, later than anything
 
@@ -52,18 +53,19 @@ def restore(folder: Path, site: Path, data: Path) -> None:
 @click.command()
 @click.option("--alerts", type=NEW, help="Alert lines (JSON, one a line) are written here.")
 @click.option("--readings", type=NEW, help="A reading file is written here: .parquet, .csv or .csv.gz.")
+@click.option("--absences", type=NEW, help="What was said of absences, and when (CSV), for mimamori replay.")
 @click.option("--since", "--from", help="First moment of opening or reading, ISO 8601 with an offset (default: all).")
 @click.option("--until", "--to", help="Moment after the last (default: all).")
 @click.option("--household", multiple=True, help="Readings of this one only; may be given again.")
 @site_option
 @data_option
 def export(  # noqa: PLR0917 - the command line's words
-    alerts: Path | None, readings: Path | None, since: str | None, until: str | None, household: tuple[str, ...],
-    site: Path | None, data: Path,
+    alerts: Path | None, readings: Path | None, absences: Path | None, since: str | None, until: str | None,
+    household: tuple[str, ...], site: Path | None, data: Path,
 ) -> None:  # fmt: skip
-    """The alerts and the readings of a service, running or not; times of opening or of the device choose them."""
-    if alerts is None and readings is None:
-        raise click.UsageError("say what to export: --alerts FILE, --readings FILE, or both")
+    """Alerts, readings and absences of a service, running or not; times of opening or of the device choose them."""
+    if alerts is None and readings is None and absences is None:
+        raise click.UsageError("say what to export: --alerts FILE, --readings FILE, --absences FILE, or several")
     with plainly():
         loaded = load_content(site)
         begins, ends = parse_instant(since) if since else NEVER, parse_instant(until) if until else NOT_YET
@@ -73,6 +75,9 @@ def export(  # noqa: PLR0917 - the command line's words
             with alerts.open("w", encoding="utf-8") as out:
                 out.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in lines)
             click.echo(f"{len(lines)} alerts in {alerts}")
+        if absences is not None:
+            said = asyncio.run(read_declarations(ledger_settings(data).ledger_url))
+            click.echo(f"{write_absences(absences, said, loaded.zone.name)} rows of absences in {absences}")
         if readings is not None:
             store = _readings_file(data)
             n, without = export_readings(store, readings, loaded.metrics, loaded.zone.name, begins, ends, household)

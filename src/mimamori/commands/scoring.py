@@ -13,17 +13,23 @@ from mimamori.judge.grade import Wanted, grade
 from mimamori.judge.scoreboard import make_scoreboard
 from mimamori.replay import replay as replay_file
 from mimamori.replay import write_lines
+from mimamori.stream.declared import read_absences
+
+absences_option = click.option(
+    "--absences", type=EXISTING, help="Who was declared away, and when it was said (CSV: household,start,end,said)."
+)
 
 
 @click.command()
 @click.argument("file", type=EXISTING)
 @click.option("--alerts", required=True, type=NEW, help="Alert lines (JSON, one a line) are written here.")
+@absences_option
 @site_option
-def replay(file: Path, alerts: Path, site: Path | None) -> None:
+def replay(file: Path, alerts: Path, absences: Path | None, site: Path | None) -> None:
     """A reading FILE (CSV, CSV.gz or Parquet) through the same loop, as fast as it goes; no notices leave."""
     with plainly():
         loaded = load_content(site)
-        result = replay_file(file, loaded)
+        result = replay_file(file, loaded, absences=read_absences(absences) if absences else ())
         with alerts.open("w", encoding="utf-8") as out:
             write_lines(result, out)
         for rejected in result.rejected[:20]:
@@ -42,6 +48,7 @@ def replay(file: Path, alerts: Path, site: Path | None) -> None:
               help="Alerts in them are not false.")  # fmt: skip
 @click.option("--nurse-households", default=A_NURSE, show_default=True, type=click.IntRange(1),
               help="How many households one nurse watches.")  # fmt: skip
+@absences_option
 @click.option("--curve", is_flag=True, help="Also delay against false alarms, at several budgets in the one replay.")
 @click.option("--outings", is_flag=True, help="Also delay against false alarms, at several limits of an outing.")
 @click.option("--report", type=NEW, help="Write a page with tables and plots (HTML), the curve among them.")

@@ -29,6 +29,7 @@ from mimamori.simulate import publish_days, write_days
 @click.option(
     "--truth", type=NEW, help="Write what befalls whom (CSV), with --out or --broker; without it nothing does."
 )
+@click.option("--absences", type=NEW, help="With --out and --truth: which absences the families told, and when (CSV).")
 @click.option("--broker", help="Publish to this broker instead (mqtt:// or mqtts://), as devices would.")
 @click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(1, 10_000), help="With --broker.")
 @click.option("--processes", default=0, type=click.IntRange(0, 64),
@@ -44,6 +45,8 @@ def simulate(**options: Any) -> None:
         if options["truth"] and options["compare"]:
             msg = "--compare is about ordinary days; leave --truth out"
             raise click.UsageError(msg)
+        if options["absences"] is not None and (options["truth"] is None or options["out"] is None):
+            raise click.UsageError("--absences goes with --out and --truth: without events nobody is away for a night")
         site = load_content(options["site"])
         chosen = {
             "count": options["households"], "seed": options["seed"],
@@ -53,7 +56,8 @@ def simulate(**options: Any) -> None:
         if options["compare"] is not None:
             click.echo(compare_days(site, options["compare"], **chosen))
         elif options["out"] is not None:
-            count = write_days(site, options["out"], options["truth"], processes=options["processes"], **chosen)
+            more = {"processes": options["processes"], "absences": options["absences"]}
+            count = write_days(site, options["out"], options["truth"], **more, **chosen)
             click.echo(f"{count} readings in {options['out']}")
         else:
             click.echo(

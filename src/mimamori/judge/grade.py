@@ -15,13 +15,15 @@ from mimamori.judge.sweep import Outing, curve, outing_curve, replay_outings, re
 from mimamori.model.times import DAY
 from mimamori.replay import replay
 from mimamori.site import Site
+from mimamori.stream.declared import read_absences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What was asked for. report: where to write the page, which holds the curve, too."""
+    """What was asked for. report: where to write the page, which holds the curve, too. absences: a file of them."""
 
     learn_days: float
+    absences: Path | None = None
     nurse_households: int = A_NURSE
     curve: bool = False
     outings: bool = False
@@ -32,7 +34,11 @@ class Wanted:
 def grade(file: Path, truth: Path, site: Site, wanted: Wanted) -> str:
     """What to print. Raises ValueError or OSError for files that cannot be used."""
     events, learn = read_truth(truth), int(wanted.learn_days * DAY)
-    result, swept = replay_swept(file, site) if wanted.curve or wanted.report else (replay(file, site), {})
+    said = read_absences(wanted.absences) if wanted.absences else ()
+    if wanted.curve or wanted.report:
+        result, swept = replay_swept(file, site, absences=said)
+    else:
+        result, swept = replay(file, site, absences=said), {}
     if result.begins is None or result.ends is None:
         msg = f"{file.name} holds no reading that could be used"
         raise ValueError(msg)
@@ -41,7 +47,7 @@ def grade(file: Path, truth: Path, site: Site, wanted: Wanted) -> str:
     points = curve(swept, events, site, spans=result.spans, learn=learn)
     outings: tuple[Outing, ...] = ()
     if wanted.outings:
-        outings = outing_curve(replay_outings(file, site), events, site, spans=result.spans, learn=learn)
+        outings = outing_curve(replay_outings(file, site, absences=said), events, site, spans=result.spans, learn=learn)
     if wanted.report:
         wanted.report.write_text(as_page(made, points, outings, name=file.name), encoding="utf-8")
     if not wanted.as_json:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mimamori.alerts.book import Book
 from mimamori.judge.evaluate import Spans, evaluate
+from mimamori.model.declared import Declaration
 from mimamori.model.findings import FindingBatch
 from mimamori.model.homes import Homes
 from mimamori.model.times import DAY, HOUR
@@ -22,6 +23,7 @@ from mimamori.progress import progress
 from mimamori.replay import Episodes, Replayed, by_time, step_through
 from mimamori.rules.engine import Engine
 from mimamori.rules.spec import Evidence, Rule
+from mimamori.rules.told import Told
 from mimamori.simulator.truth import TruthEvent
 from mimamori.site import Site
 from mimamori.stream.recorded import RecordedFile
@@ -79,22 +81,24 @@ class _Setting:
 
 
 def replay_swept(
-    path: Path, site: Site, factors: Sequence[float] = FACTORS
+    path: Path, site: Site, factors: Sequence[float] = FACTORS, absences: Sequence[Declaration] = ()
 ) -> tuple[Replayed, dict[float, list[Mapping[str, object]]]]:
     """One replay at every factor: (what it saw, with the alert lines of factor 1; the lines by factor).
 
     factors: must hold 1. Raises as `replay` does.
     """
-    return _replay_at(path, site, {f: None if f == 1 else _budget(f) for f in factors}, 1.0)
+    return _replay_at(path, site, {f: None if f == 1 else _budget(f) for f in factors}, 1.0, absences)
 
 
-def replay_outings(path: Path, site: Site, hours: Sequence[float] = OUTINGS) -> dict[float, list[Mapping[str, object]]]:
+def replay_outings(
+    path: Path, site: Site, hours: Sequence[float] = OUTINGS, absences: Sequence[Declaration] = ()
+) -> dict[float, list[Mapping[str, object]]]:
     """The lines by limit of an outing in hours, and AS_SHIPPED. Raises as `replay` does."""
-    return _replay_at(path, site, {AS_SHIPPED: None} | {h: _outing(h) for h in hours}, AS_SHIPPED)[1]
+    return _replay_at(path, site, {AS_SHIPPED: None} | {h: _outing(h) for h in hours}, AS_SHIPPED, absences)[1]
 
 
 def _replay_at(
-    path: Path, site: Site, changes: Mapping[float, _Change | None], shipped: float
+    path: Path, site: Site, changes: Mapping[float, _Change | None], shipped: float, absences: Sequence[Declaration]
 ) -> tuple[Replayed, dict[float, list[Mapping[str, object]]]]:
     """One replay of the evidence rules at every setting; None: as they are, which `shipped` must be the key of."""
     homes, rules = Homes(), list(site.rules)
@@ -107,7 +111,7 @@ def _replay_at(
                 as_rule[len(rules)] = i
                 rules.append(_at(site.rules[i], key, change))
         settings.append((key, as_rule))
-    engine = Engine(homes, rules, site.metrics, site.zone, gates=site.gates)
+    engine = Told(Engine(homes, rules, site.metrics, site.zone, gates=site.gates), homes, absences)
     books = []
     for key, as_rule in settings:
         table = np.array([as_rule.get(i, -1) for i in range(len(rules))], np.int16)

@@ -8,9 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mimamori.model.homes import Homes
+from mimamori.model.metrics import Metrics
+from mimamori.model.readings import reading_batch
+from mimamori.model.times import MINUTE, SECOND, parse_instant, zone_table
+from mimamori.rules.engine import Engine
 from mimamori.rules.tune import own_keys, with_settings
 
 KINDS = ("band", "away", "rise", "climate", "count")
+METRICS = Metrics()
+MIDNIGHT = parse_instant("2026-11-23T00:00:00+09:00")
 Make = Callable[..., Any]
 
 
@@ -47,6 +54,56 @@ def _told(run: Any, line: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*line[:-1], facts.tobytes())
 
 
+LIVES: dict[str, tuple[str, ...]] = {
+    "evidence": ("0-540/5 hall motion 1", "0-1700/10 hall heartbeat 1"),
+    "evidence, out": (
+        "0-540/5 hall motion 1",
+        "0-2700/10 hall heartbeat 1",
+        "541-541/1 door door_open 1",
+        "0-2700/10 door heartbeat 1",
+    ),
+    "usual": (
+        "0-500/1 bed in_bed 1",
+        "0-380/1 bed heart_rate 62",
+        "380-430/1 bed heart_rate 74",
+        "430-500/1 bed heart_rate 62",
+    ),
+    "absent": ("0-40/.1 bed in_bed 1", "0-19.9/.1 bed heart_rate 62", "0-19.9/.1 bed respiration_rate 15"),
+    "stay": ("0-1200/5 bed in_bed 1",),
+}
+"""From, to and every so many minutes after midnight; device, metric and value: what the kind's own limits decide of."""
+
+
+@pytest.mark.parametrize("life", LIVES)
+def test_limits_that_only_some_lives_reach_equal_a_rule_written_so(
+    life: str, rule_sets: dict[str, tuple[Any, ...]]
+) -> None:
+    rules = rule_sets[life.partition(",")[0]]
+    written = tuple(with_settings(r, {k: r.bounds[k][0] for k in own_keys(r)}) for r in rules)
+    apart, plain, changed = _lived(life, rules, own=True), _lived(life, rules), _lived(life, written)
+    assert apart["B"] == plain["B"] == plain["A"]
+    assert apart["A"] == changed["A"] != plain["A"]
+
+
+def _lived(life: str, rules: tuple[Any, ...], *, own: bool = False) -> dict[str, list[tuple[Any, ...]]]:
+    """Findings of two homes that live alike; with `own`, the first has own limits."""
+    homes, rows, last = Homes(), [], 0
+    for row, household in enumerate("AB"):
+        for told in LIVES[life]:
+            when, device, metric, value = told.split()
+            begin, end, every = map(float, when.replace("/", "-").split("-"))
+            for minute in np.arange(begin, end + every / 2, every):
+                at = MIDNIGHT + round(minute * MINUTE) + SECOND
+                rows.append((row, homes.add_device(household, device), METRICS.index(metric), float(value), at, at, 0))
+                last = max(last, at)
+    engine = Engine(homes, rules, METRICS, zone_table("Asia/Tokyo"))
+    if own:
+        engine.set_own({0: {r.name: {k: r.bounds[k][0] for k in own_keys(r)} for r in rules}})
+    found = engine.step(reading_batch(sorted(rows, key=lambda r: r[4])), last + MINUTE)
+    return {h: [(int(found.at[i]), int(found.rule[i]), int(found.verdict[i]), int(found.level[i]))
+                for i in range(len(found)) if homes.ids[found.home[i]] == h] for h in "AB"}  # fmt: skip
+
+
 def test_what_does_not_fit_is_refused_and_changes_nothing(
     invent: Make, start: Make, rule_sets: dict[str, tuple[Any, ...]]
 ) -> None:
@@ -54,7 +111,7 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(
     before = run.engine.view("own").tolist()
     assert before[0] == 1
     for bad in (
-        {"heart-rate": {"low.high": 20}}, {"heart-rate": {"hold": "5m"}}, {"inactivity": {"at_most": "24h"}},
+        {"heart-rate": {"low.high": 20}}, {"heart-rate": {"hold": "5m"}}, {"inactivity": {"quiet_at_least": "24h"}},
         {"bed-exit": {"longest_limit": 45}}, {"no-such-rule": {"low.high": 40}},
     ):  # fmt: skip
         with pytest.raises(ValueError, match=next(iter(bad))):

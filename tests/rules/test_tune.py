@@ -41,6 +41,17 @@ def test_settings_that_do_not_fit_together_are_refused() -> None:
         with_settings(RULES["night-wandering"], {"lowest_limit": 36, "highest_limit": 12})
 
 
+def test_durations_by_priority_are_written_as_in_the_file_and_grow() -> None:
+    rule = RULES["stayed-in-bed"]
+    changed = with_settings(rule, {"more_by_day.medium": "6h"})
+    assert value_at(changed.condition, "more_by_day.medium") == "6h"
+    assert value_at(changed.condition, "more_by_day.low") == "3h"
+    with pytest.raises(ValueError, match="needs more time in bed"):
+        with_settings(rule, {"more_by_day.low": "5h", "more_by_day.medium": "4h"})
+    with pytest.raises(ValueError, match="3h"):
+        with_settings(rule, {"more_by_day.medium": 6})
+
+
 def test_mistakes_in_bounds_are_named_with_their_key() -> None:
     spoiled = PULSE.model_copy(update={"bounds": {"low.nope": (1, 2), "hold": (1, 2), "high.high": (140, 150)}})
     assert [e.key for e in bound_errors(spoiled)] == ["bounds.low.nope", "bounds.hold", "bounds.high.high"]
@@ -49,5 +60,7 @@ def test_mistakes_in_bounds_are_named_with_their_key() -> None:
 
 def test_what_may_be_set_for_one_household() -> None:
     assert own_keys(PULSE) == ("low.high", "high.high", "high.medium")
-    assert own_keys(RULES["inactivity"]) == ()
+    assert own_keys(RULES["inactivity"]) == ("one_false_alarm_in", "at_most", "out_at_least", "out_at_most")
+    assert own_keys(RULES["heater-failed"]) == ()
+    assert own_keys(RULES["stayed-in-bed"])[:2] == ("more_by_day.low", "more_by_day.medium")
     assert own_keys(RULES["not-up-yet"]) == ("latest",)

@@ -73,7 +73,7 @@ async def now_of(client: Any) -> tuple[float, int]:
     [
         ({"rule": "heart-rate", "settings": {"low.high": 20}}, "within 30 and 55"),
         ({"rule": "heart-rate", "settings": {"hold": "9m"}}, "no bounds"),
-        ({"rule": "no-breathing", "settings": {}}, "no such rule"),
+        ({"rule": "power-outage", "settings": {}}, "no such rule"),
         ({"rule": "bed-exit", "settings": {"longest_limit": "soon"}}, "not a duration"),
     ],
     ids=str,
@@ -99,7 +99,7 @@ async def test_a_residents_own_limit_is_set_and_taken_back(ward: Any) -> None:
     for bad, said in (
         ({"value": 20}, "within 30"), ({"key": "hold"}, "not for one household"), ({"household": "H9"}, "no such"),
         ({"until": iso(ward.clock - DAY)}, "later than now"), ({"until": iso(ward.clock + 400 * DAY)}, "within a year"),
-        ({"reason": ""}, "a reason"), ({"rule": "inactivity", "key": "at_most", "value": "20h"}, "not for one"),
+        ({"reason": ""}, "a reason"), ({"rule": "heater-failed", "key": "drop", "value": 4}, "not for one"),
     ):  # fmt: skip
         answer = await client.put(f"{A}/limits", json=entry | bad)
         assert (answer.status_code, said in answer.text) == (422, True), bad
@@ -117,6 +117,17 @@ async def test_a_residents_own_limit_is_set_and_taken_back(ward: Any) -> None:
     lines = [a.what for a in await ward.ledger.accesses(whose="H001", limit=500) if a.what.startswith("limit ")]
     assert len(lines) == 3
     assert lines[-1].endswith("主治医の指示")
+    for what, value, told in (
+        ("stayed-in-bed|more_by_day.medium", "6h", "日中の在床がふだんより長い時間（中）"),
+        ("inactivity|at_most", "20h", "生活の動きなし"), ("heart-rate-unusual|deviations", "3", "標準偏差"),
+        ("no-breathing|confirm_at_most", "4m", "信号が途絶えてから知らせるまで（最長）"),
+    ):  # fmt: skip
+        made = await client.post("/admin/residents/H001/limits", data=form | {"what": what, "value": value})
+        assert made.status_code == 303, what
+        rows = (await client.get("/admin/residents/H001/limits")).text.split('<form class="sheet entry"')[0]
+        assert told in rows
+    held = {f"{x['rule']} {x['key']}": x["active"] for x in (await client.get(f"{A}/limits")).json()}
+    assert held["stayed-in-bed more_by_day.medium"] is True
 
 
 async def test_who_may_do_what(ward: Any) -> None:

@@ -5,6 +5,7 @@ May import model and rules. The sensor must still be talking: if it is not, noth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +17,10 @@ from mimamori.rules.changes import CLEAR, FIRING, LEVELS, UNKNOWN, findings_of, 
 from mimamori.rules.columns import Column
 from mimamori.rules.kernel import Rows, inlined, lean
 from mimamori.rules.latest import Shared
-from mimamori.rules.spec import Absent, Rule
+from mimamori.rules.own import Own
+from mimamori.rules.spec import Absent, Condition, Rule
 
-FACTS = ("seconds", "confirm_seconds", "last_heart_rate", "last_respiration_rate")
+FACTS = ("seconds", "confirm_seconds", "last_heart_rate", "last_respiration_rate", "own")
 MISSED = 6  # values in a row in which it saw nobody: a slow sensor that lost two of them has told nothing
 MARGIN, FADES = 1.5, 0.9995  # times the longest own loss; how much of it stays after each later minute in bed
 
@@ -30,6 +32,7 @@ class Home(NamedTuple):
     value: NDArray[np.float64]
     taken: NDArray[np.int64]
     stirred: NDArray[np.int64]
+    own: NDArray[np.uint16]
 
 
 class Kept(NamedTuple):
@@ -46,13 +49,13 @@ class Kept(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """The rule: three metrics, spans in ns, its priority."""
+    """The rule: three metrics, spans in ns, its priority; confirm and confirm_at_most are (sets,)."""
 
     bed: int
     heart: int
     breath: int
-    confirm: int
-    confirm_at_most: int
+    confirm: NDArray[np.int64]
+    confirm_at_most: NDArray[np.int64]
     seen_within: int
     sensor_within: int
     priority: int
@@ -72,8 +75,9 @@ def _judge(at: int, home: Home, count: NDArray[np.uint16], kept: Kept, limits: L
         told, gone = home.taken[limits.bed, h], 0 if signs == NEVER else at - signs
         talking, in_bed = told != NEVER and at - told <= limits.sensor_within, home.value[limits.bed, h] > 0
         watched = talking and in_bed
-        _learn(h, gone, watched, kept, limits)
-        limit = min(max(kept.longest[h] * MARGIN, limits.confirm), limits.confirm_at_most)
+        _learn(h, gone, watched, kept, limits, limits.confirm_at_most[home.own[h]])
+        own = home.own[h]
+        limit = min(max(kept.longest[h] * MARGIN, limits.confirm[own]), limits.confirm_at_most[own])
         missed = (kept.missed[h] if signs == kept.since[h] else 0) + count[h] * min(gone, MINUTE) // MINUTE
         kept.missed[h] = min(missed, 30_000)
         # A sensor that has seen nobody for long has lost them for another reason: it never begins an alert then.
@@ -98,13 +102,13 @@ def _last_sign(h: int, home: Home, limits: Limits) -> int:
 
 
 @inlined
-def _learn(h: int, gone: int, watched: bool, kept: Kept, limits: Limits) -> None:
+def _learn(h: int, gone: int, watched: bool, kept: Kept, limits: Limits, at_most: int) -> None:
     """Losses of signal that end by themselves are this sensor's own: it is given a little longer than those."""
     before, longest = kept.gone[h], np.float64(kept.longest[h])
     if watched:
         longest = np.float64(np.float32(longest * FADES))
         if gone < before <= limits.seen_within:  # longer: not lost, but not yet seen
-            longest = max(min(before, limits.confirm_at_most), longest)
+            longest = max(min(before, at_most), longest)
         kept.longest[h] = longest
     kept.gone[h] = gone if watched else 0
 
@@ -120,12 +124,20 @@ class AbsentDetector:
         assert isinstance(condition, Absent)
         self._rule, self._index, self._spec = rule, index, condition
         self._columns, self._latest = shared.columns, shared.latest
-        self.metric: int | None = shared.metrics.index("in_bed")
+        self._bed = shared.metrics.index("in_bed")
+        self.metric: int | None = self._bed
         self._heart = shared.metrics.index("heart_rate")
         self._breath = shared.metrics.index("respiration_rate")
+        self.own = Own(shared.columns, condition)
+        self.own.derive = self._derive
+        self._derive((condition,))
+
+    def _derive(self, conditions: Sequence[Condition]) -> None:
+        spec, each = self._spec, [c for c in conditions if isinstance(c, Absent)]
         self._limits = Limits(
-            self.metric, self._heart, self._breath, condition.confirm, condition.confirm_at_most,
-            condition.seen_within, condition.sensor_within, int(LEVELS[rule.priority]),
+            self._bed, self._heart, self._breath, np.array([c.confirm for c in each], np.int64),
+            np.array([c.confirm_at_most for c in each], np.int64), spec.seen_within, spec.sensor_within,
+            int(LEVELS[self._rule.priority]),
         )  # fmt: skip
 
     @staticmethod
@@ -162,10 +174,12 @@ class AbsentDetector:
         )  # fmt: skip
 
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
-        c, spec = self._columns, self._spec
-        confirm = np.clip(self._c("longest")[rows].astype(np.float64) * MARGIN, spec.confirm, spec.confirm_at_most)
+        c, own = self._columns, self.own
+        least, most = (own.of(name, rows) for name in ("confirm", "confirm_at_most"))
+        confirm = np.clip(self._c("longest")[rows].astype(np.float64) * MARGIN, least, most)
         last = [c["value"][metric, rows] for metric in (self._heart, self._breath)]
-        return np.column_stack([_gone(self._c("since")[rows], at) / SECOND, confirm / SECOND, *last])
+        return np.column_stack([_gone(self._c("since")[rows], at) / SECOND, confirm / SECOND, *last,
+                                own.apart(rows)])  # fmt: skip
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""

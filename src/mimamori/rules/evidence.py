@@ -7,7 +7,7 @@ own log-likelihood ratio, which may be negative; the sum never falls below zero,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -31,6 +31,7 @@ from mimamori.rules.level import (
     learn_quiet,
     level_columns,
 )  # fmt: skip
+from mimamori.rules.own import Own
 from mimamori.rules.quiet import (
     CELL,
     OUT_MARGIN,
@@ -45,10 +46,11 @@ from mimamori.rules.quiet import (
     close,
     sensors,
 )  # fmt: skip
-from mimamori.rules.spec import SIGNS, Evidence, Rule
+from mimamori.rules.spec import SIGNS, Condition, Evidence, Rule
 
-FACTS = ("evidence", "threshold", "expected", *SIGNS, "quiet_hours", "out", "limit_hours")
+FACTS = ("evidence", "threshold", "expected", *SIGNS, "quiet_hours", "out", "limit_hours", "own")
 
+OWN = ("at_most", "out_at_least", "out_at_most")  # spans that may be a household's own, beside one_false_alarm_in
 QUIET_TICKS, FORGET_TICKS = 220, 900  # of a second: quiet nights are needed in five minutes, the rest in half an hour
 
 
@@ -66,19 +68,26 @@ class EvidenceDetector:
         self._columns, self._zone = shared.columns, shared.zone
         self._uses = np.array([s in condition.signs for s in SIGNS])[:, None]
         self._keep = float(np.exp(-DAY / condition.forget_after))
-        self._limits = Limits(
-            self._uses[:, 0].copy(), shared.metrics.index("in_bed"), shared.metrics.index("heart_rate"),
-            shared.metrics.index("respiration_rate"), DAY / condition.one_false_alarm_in,
-            ALARM_RAISES * DAY / condition.power_alone_false_alarm_in / SLOTS, condition.quiet_at_least,
-            condition.at_most, condition.out_at_least, condition.out_at_most, float(condition.out_high_after),
-            int(LEVELS[rule.priority]),
-        )  # fmt: skip
+        self._metrics = [shared.metrics.index(name) for name in ("in_bed", "heart_rate", "respiration_rate")]
+        self.own = Own(shared.columns, condition)
+        self.own.derive = self._derive
+        self._derive((condition,))
         # Worked out from the columns, not state.
         self._version, self._slot, self._worked = -1, -1, nothing_worked(0)
         self._quiet, self._forgets = Later(QUIET_TICKS), Later(FORGET_TICKS)
         self.later: tuple[Later, ...] = (self._quiet, self._forgets)
         parts = [partial(self._close, part) for part in range(PARTS)]
         self.turns: tuple[Callable[[int], FindingBatch], ...] = (self._begin, *parts)
+
+    def _derive(self, conditions: Sequence[Condition]) -> None:
+        spec, each = self._spec, [c for c in conditions if isinstance(c, Evidence)]
+        bed, heart, breath = self._metrics
+        at_most, out_at_least, out_at_most = (np.array([getattr(c, name) for c in each], np.int64) for name in OWN)
+        self._limits = Limits(
+            self._uses[:, 0].copy(), bed, heart, breath, np.array([DAY / c.one_false_alarm_in for c in each]),
+            ALARM_RAISES * DAY / spec.power_alone_false_alarm_in / SLOTS, spec.quiet_at_least, at_most, out_at_least,
+            out_at_most, float(spec.out_high_after), int(LEVELS[self._rule.priority]),
+        )  # fmt: skip
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -176,9 +185,9 @@ class EvidenceDetector:
         out: NDArray[np.bool_] = np.logical_or.reduce(has)
         return out
 
-    def _out_limit(self) -> NDArray[np.float64]:
-        own = self._c("longest_out") * OUT_MARGIN
-        return np.clip(own, self._spec.out_at_least, self._spec.out_at_most)
+    def _out_limit(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        own = self._c("longest_out")[rows] * OUT_MARGIN
+        return np.clip(own, self.own.of("out_at_least", rows), self.own.of("out_at_most", rows))
 
     def _total(self) -> NDArray[np.float64]:
         """(n,) nats; what power takes back never makes a debt."""
@@ -200,10 +209,10 @@ class EvidenceDetector:
         c, name = self._columns, self._rule.name
         nats = self._c("nats")[:, rows]
         out = c["out"][rows]
-        limit = np.where(out, self._out_limit()[rows], self._spec.at_most) / HOUR
+        limit = np.where(out, self._out_limit(rows), self.own.of("at_most", rows)) / HOUR
         hours = (at - c[f"{name}.since"][rows]) / HOUR
         return np.column_stack([np.maximum(nats.sum(0), 0), self._threshold()[rows], self._c("expected")[rows], nats.T,
-                                hours, out, limit])  # fmt: skip
+                                hours, out, limit, self.own.apart(rows)])  # fmt: skip
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""

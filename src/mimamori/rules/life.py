@@ -130,6 +130,11 @@ class Stay(Content):
         if set(self.more_by_day) != set(self.more_in_all) or not self.more_by_day:
             msg = 'more_by_day and more_in_all need the same priorities; write { low = "3h", medium = "5h" }'
             raise ValueError(msg)
+        for more in (self.more_by_day, self.more_in_all):
+            hours = [more[p] for p in ("low", "medium", "high") if p in more]
+            if hours != sorted(hours):
+                msg = 'a higher priority needs more time in bed; write { low = "3h", medium = "5h" }'
+                raise ValueError(msg)
         if self.hold % (10 * MINUTE) or not 10 * MINUTE <= self.hold <= 24 * HOUR:
             msg = 'hold is looked at every ten minutes; write a multiple, such as "30m"'
             raise ValueError(msg)

@@ -53,6 +53,7 @@ class Home(NamedTuple):
     last_sign: NDArray[np.int64]
     last_door: NDArray[np.int64]
     absence: NDArray[np.int8]
+    own: NDArray[np.uint16]
 
 
 class Devices(NamedTuple):
@@ -82,18 +83,21 @@ class Kept(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """The rule; spans in ns, budget in false alarms a day, sinks in nats a half hour. The first four tell columns."""
+    """The rule; spans in ns, budget in false alarms a day, sinks in nats a half hour. The first four tell columns.
+
+    budget, at_most, out_at_least and out_at_most are (sets,).
+    """
 
     uses: NDArray[np.bool_]
     bed: int
     heart: int
     breath: int
-    budget: float
+    budget: NDArray[np.float64]
     sinks: float
     quiet_at_least: int
-    at_most: int
-    out_at_least: int
-    out_at_most: int
+    at_most: NDArray[np.int64]
+    out_at_least: NDArray[np.int64]
+    out_at_most: NDArray[np.int64]
     out_high_after: float
     priority: int
 
@@ -172,7 +176,7 @@ def close(rows: int, part: int, cell: Cell, s: Everything) -> int:
             continue
         if known and s.habits.first_seen[h] == NEVER:
             s.habits.first_seen[h] = s.kept.since[h] = s.habits.peak_at[h] = cell.at
-            set_threshold(h, cell.at, s.limits.budget, s.habits)
+            set_threshold(h, cell.at, s.limits.budget[s.home.own[h]], s.habits)
         abed = _abed(h, cell, kinds >> BED & 1 != 0, s)
         in_all_along = not (s.home.out[h] or s.kept.was_out[h] or abed)
         if by_events:
@@ -249,7 +253,7 @@ def _take_events(h: int, cell: Cell, kinds: int, known: bool, abed: bool, s: Eve
     if run >= 1 and (sign or out):
         end_spell(h, slot, (cell.at - kept.since[h]) // LEVEL_CELL + 4, habits, s.worked)
     if run >= 1 and sign:
-        record_peak(h, _total(h, kept), cell.at, s.limits.budget, habits)
+        record_peak(h, _total(h, kept), cell.at, s.limits.budget[s.home.own[h]], habits)
     kept.run[h] += adds
     if sign or out:
         _settle(h, cell.at, signs >> DOOR & 1 != 0, s)
@@ -317,19 +321,19 @@ def _total(h: int, kept: Kept) -> float:
 @inlined
 def _judge(h: int, cell: Cell, known: bool, by_events: bool, s: Everything) -> tuple[int, int]:
     """Verdict and level."""
-    kept, limits, out = s.kept, s.limits, s.home.out[h]
+    kept, limits, out, own = s.kept, s.limits, s.home.out[h], s.home.own[h]
     total, threshold = _total(h, kept), s.habits.threshold[h] if by_events else s.levels.threshold[h]
     seen = known and s.habits.first_seen[h] != NEVER
     quiet, away = cell.at - kept.since[h], cell.at - s.home.last_door[h]
-    longest = min(max(kept.longest_out[h] * OUT_MARGIN, limits.out_at_least), limits.out_at_most)
+    longest = min(max(kept.longest_out[h] * OUT_MARGIN, limits.out_at_least[own]), limits.out_at_most[own])
     if seen and out:
         kept.firing[h] = kept.firing[h] or away >= longest
     elif seen:
         long = not by_events or quiet >= limits.quiet_at_least
-        kept.firing[h] = kept.firing[h] or (total >= threshold and long) or quiet >= limits.at_most
+        kept.firing[h] = kept.firing[h] or (total >= threshold and long) or quiet >= limits.at_most[own]
     verdict, level = (PENDING if total >= WATCH_FROM * threshold else CLEAR), 0
     if kept.firing[h]:
         # A night away that nobody was told of is worth a word by day, not a call at night.
-        note = out and away < min(limits.out_high_after * longest, limits.out_at_most)
+        note = out and away < min(limits.out_high_after * longest, limits.out_at_most[own])
         verdict, level = FIRING, LOW if note else limits.priority
     return (verdict if seen else UNKNOWN), level

@@ -7,6 +7,7 @@ What is usual are means and variances of both sums, learned once a day, each day
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,12 +19,13 @@ from mimamori.rules.changes import CLEAR, FIRING, LEVELS, UNKNOWN, findings_of, 
 from mimamori.rules.columns import Column
 from mimamori.rules.kernel import Rows, inlined, lean, number, pattern
 from mimamori.rules.latest import BED, Shared, kind_silent
-from mimamori.rules.spec import Rule, Stay
+from mimamori.rules.own import Own
+from mimamori.rules.spec import Condition, Rule, Stay
 
 CELL = 10 * MINUTE
 SLOTS = DAY // CELL
 AN_HOUR = HOUR // CELL  # slots
-FACTS = ("day_hours", "usual_day_hours", "all_hours", "usual_all_hours", "more_hours")
+FACTS = ("day_hours", "usual_day_hours", "all_hours", "usual_all_hours", "more_hours", "own")
 PRIOR_COUNT, PRIOR_SPREAD = 4.0, 1.0  # days, and hours, before own days are known
 RATE = 0.06  # weight of a new day once the first ones are in
 FURTHEST = 3.0  # standard deviations that one day can count for
@@ -49,12 +51,15 @@ class Kept(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """The rule: level and hours more, (levels,) from low to high, and (2, levels); hold in slots, prior in hours."""
+    """The rule: level (levels,) from low to high and hours more (sets, 2, levels); deviations are (sets,).
+
+    hold in slots, prior in hours.
+    """
 
     level: NDArray[np.int8]
     more: NDArray[np.float64]
     hold: int
-    deviations: float
+    deviations: NDArray[np.float64]
     prior: NDArray[np.float64]
 
 
@@ -68,10 +73,11 @@ class Moment(NamedTuple):
 
 
 class Everything(NamedTuple):
-    """All that a step may read or write. bed: (n,) in_bed; silent: (n,) a bed sensor of theirs is silent."""
+    """All that a step may read or write. bed: (n,) in_bed; silent: (n,) a bed sensor of theirs is silent; own: (n,)."""
 
     bed: NDArray[np.float64]
     silent: NDArray[np.bool_]
+    own: NDArray[np.uint16]
     kept: Kept
     limits: Limits
 
@@ -109,12 +115,12 @@ def _mark(h: int, m: Moment, lies: bool, kept: Kept) -> None:  # noqa: FBT001
 @inlined
 def _level(h: int, m: Moment, lies: bool, s: Everything) -> int:  # noqa: FBT001
     """The level. It begins and worsens in bed alone."""
-    old, level, beyond = s.kept.level[h], 0, s.kept.beyond
+    old, level, beyond, own = s.kept.level[h], 0, s.kept.beyond, s.own[h]
     for k in range(len(s.limits.level)):
         value, over = s.limits.level[k], False
         for part in range(2):
             if part == 1 or m.by_day:
-                limit = max(s.limits.more[part, k], s.limits.deviations * _deviation(h, part, s))
+                limit = max(s.limits.more[own, part, k], s.limits.deviations[own] * _deviation(h, part, s))
                 over = over or _more(h, part, s) >= limit - (ENDS_BELOW if old >= value else 0.0)
         beyond[k, h] = min(beyond[k, h], 254) + 1 if over else 0
         if over and (old >= value or (lies and beyond[k, h] >= s.limits.hold)):
@@ -182,11 +188,18 @@ class StayDetector:
         self._columns, self._zone = shared.columns, shared.zone
         self._bed = shared.metrics.index("in_bed")
         self.metric: int | None = self._bed
+        self.own = Own(shared.columns, spec)
+        self.own.derive = self._derive
+        self._derive((spec,))
+
+    def _derive(self, conditions: Sequence[Condition]) -> None:
+        spec, each = self._spec, [c for c in conditions if isinstance(c, Stay)]
         told = [p for p in PRIORITIES if p in spec.more_by_day]
-        more = [[table[p] / HOUR for p in told] for table in (spec.more_by_day, spec.more_in_all)]
+        more = [[[table[p] / HOUR for p in told] for table in (c.more_by_day, c.more_in_all)] for c in each]
+        prior = np.array([spec.start_by_day / HOUR, spec.start_in_all / HOUR])
         self._limits = Limits(
-            np.array([LEVELS[p] for p in told], np.int8), np.array(more), spec.hold // CELL, float(spec.deviations),
-            np.array([spec.start_by_day / HOUR, spec.start_in_all / HOUR]),
+            np.array([LEVELS[p] for p in told], np.int8), np.array(more), spec.hold // CELL,
+            np.array([c.deviations for c in each], float), prior,
         )  # fmt: skip
 
     @staticmethod
@@ -222,7 +235,7 @@ class StayDetector:
         c = self._columns
         silent = kind_silent(c["device_home"], c["channel"], c["silent"], BED, c.rows["home"])
         kept = Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))
-        return Everything(c.whole("value")[self._bed], silent, kept, self._limits)
+        return Everything(c.whole("value")[self._bed], silent, c["own"], kept, self._limits)
 
     def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
         level = self._c("level")[rows]
@@ -247,6 +260,7 @@ class StayDetector:
     def _facts(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         table = np.zeros((len(rows), len(FACTS)))
         _tell(rows, self._everything(), table)
+        table[:, -1] = self.own.apart(rows)
         return table
 
     def current(self, at: int) -> FindingBatch:

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from mimamori.model.content import ContentError
 from mimamori.model.times import format_duration, parse_duration
-from mimamori.rules.spec import Away, Band, Climate, Condition, Count, Rise, Rule
+from mimamori.rules.spec import Absent, Away, Band, Climate, Condition, Count, Evidence, Rise, Rule, Stay, Usual
 
 Settings = Mapping[str, float | str]
 """By dotted key below `condition`, such as {"low.high": 45, "longest_limit": "2h"}."""
 
 _OWN: Mapping[type, tuple[str, ...]] = {
     Band: ("low.", "high."), Climate: ("low.", "high."), Away: ("shortest_limit", "longest_limit", "no_sign_for"),
-    Rise: ("latest",), Count: ("lowest_limit", "highest_limit"),
+    Rise: ("latest",), Count: ("lowest_limit", "highest_limit"), Usual: ("deviations", "at_least"),
+    Evidence: ("one_false_alarm_in", "at_most", "out_at_least", "out_at_most"),
+    Absent: ("confirm", "confirm_at_most"), Stay: ("more_by_day.", "more_in_all.", "deviations"),
 }  # fmt: skip
 
 
@@ -127,6 +129,8 @@ def _check_value(rule: Rule, key: str, value: float | str) -> None:
 
 
 def _is_time(condition: Condition, name: str) -> bool:
-    """Whether a field is a duration: those alone are read by parse_duration."""
+    """Whether a field is a duration, or durations by priority: those alone are read by parse_duration."""
     field = type(condition).model_fields[name]
-    return any(getattr(m, "func", None) is parse_duration for m in field.metadata)
+    held = get_args(field.annotation)[1:] if get_origin(field.annotation) is dict else ()
+    metadata = [*field.metadata, *(m for kind in held for m in getattr(kind, "__metadata__", ()))]
+    return any(getattr(m, "func", None) is parse_duration for m in metadata)

@@ -7,6 +7,7 @@ day, when somebody in bed is seldom asleep, the band may be wider.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,9 +31,10 @@ from mimamori.rules.changes import (
 from mimamori.rules.columns import Column
 from mimamori.rules.kernel import Rows, bits_of, inlined, lean
 from mimamori.rules.latest import Minute, Shared
-from mimamori.rules.spec import Rule, Usual
+from mimamori.rules.own import Own
+from mimamori.rules.spec import Condition, Rule, Usual
 
-FACTS = ("value", "low", "high", "usual", "minutes")
+FACTS = ("value", "low", "high", "usual", "minutes", "own")
 WINDOW = 32  # minutes looked back at: a bit each
 PRIOR_MINUTES, PRIOR_SPREAD = 1200.0, 0.75  # weight of the first spread, which is so many times the least half width
 MEAN_MINUTES = 60.0  # weight of the first value
@@ -55,10 +57,10 @@ class Kept(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """The rule: half width of the band in deviations, and at least; the rest in minutes."""
+    """The rule: half width of the band in deviations, and at least, both (sets,); the rest in minutes."""
 
-    deviations: float
-    at_least: float
+    deviations: NDArray[np.float64]
+    at_least: NDArray[np.float64]
     hold: int
     clear: int
     unknown_after: int
@@ -66,16 +68,19 @@ class Limits(NamedTuple):
 
 
 @lean
-def _judge(minute: Minute, kept: Kept, limits: Limits, wider: float, now: int, found: Rows) -> int:
+def _judge(
+    minute: Minute, own: NDArray[np.uint16], kept: Kept, limits: Limits, wider: float, now: int, found: Rows
+) -> int:
     """One minute of all households; how many of them, in `found`, changed verdict or level.
 
-    wider: times the usual width at this time of day. now: minutes since 1970.
+    own: (n,) the set that holds. wider: times the usual width at this time of day. now: minutes since 1970.
     """
     bed, count, total, due = minute.bed, minute.told, minute.sum, kept.due
     odd, verdicts, levels, n = kept.odd, kept.verdict, kept.level, 0
     for h in range(len(found)):
         if count[h] > 0 and bed[h] > 0:
-            _learn(h, total[h] / count[h], kept, limits, wider, now)
+            width = (wider * limits.deviations[own[h]], wider * limits.at_least[own[h]])
+            _learn(h, total[h] / count[h], kept, width, PRIOR_SPREAD * limits.at_least[own[h]], now)
             due[h] = now + limits.unknown_after + 1
         elif due[h] <= now:
             odd[h] = 0  # a hole says nothing of before or after it
@@ -95,14 +100,14 @@ def _judge(minute: Minute, kept: Kept, limits: Limits, wider: float, now: int, f
 
 
 @inlined
-def _learn(h: int, value: float, kept: Kept, limits: Limits, wider: float, now: int) -> None:
-    """A minute whose mean is `value`."""
+def _learn(h: int, value: float, kept: Kept, width: tuple[float, float], prior: float, now: int) -> None:
+    """A minute whose mean is `value`. width: half, in deviations, and at least; prior: the first deviation."""
     mean, spread, minutes = kept.mean, kept.spread, kept.minutes
     if minutes[h] == 0:
         mean[h] = value
-        spread[h] = (PRIOR_SPREAD * limits.at_least) ** 2
+        spread[h] = prior**2
     centre, variance = np.float64(mean[h]), np.float64(spread[h])
-    outside = abs(value - centre) >= wider * max(limits.deviations * np.sqrt(variance), limits.at_least)
+    outside = abs(value - centre) >= max(width[0] * np.sqrt(variance), width[1])
     if outside and kept.odd[h] == 0:
         kept.since[h] = now - 1
     kept.odd[h] = np.uint32((np.int64(kept.odd[h]) << 1 | outside) & 0xFFFFFFFF)
@@ -129,9 +134,16 @@ class UsualDetector:
         self._columns, self._latest, self._zone = shared.columns, shared.latest, shared.zone
         self.metric: int | None = shared.metrics.index(condition.metric)
         self._bed = shared.metrics.index("in_bed")
+        self.own = Own(shared.columns, condition)
+        self.own.derive = self._derive
+        self._derive((condition,))
+
+    def _derive(self, conditions: Sequence[Condition]) -> None:
+        spec, each = self._spec, [c for c in conditions if isinstance(c, Usual)]
         self._limits = Limits(
-            float(condition.deviations), float(condition.at_least), condition.hold // MINUTE,
-            condition.clear_below // MINUTE, condition.unknown_after // MINUTE, int(LEVELS[rule.priority]),
+            np.array([c.deviations for c in each], float), np.array([c.at_least for c in each], float),
+            spec.hold // MINUTE, spec.clear_below // MINUTE, spec.unknown_after // MINUTE,
+            int(LEVELS[self._rule.priority]),
         )  # fmt: skip
 
     @staticmethod
@@ -158,7 +170,7 @@ class UsualDetector:
         c, name, found = self._columns, self._rule.name, rows_of(self._columns)
         minute = Minute(c["value"][self._bed], *self._latest.minute(self.metric))
         kept = Kept(*c.bundle(Kept._fields, f"{name}."))
-        changed = _judge(minute, kept, self._limits, self._wider(at), at // MINUTE, found)
+        changed = _judge(minute, c["own"], kept, self._limits, self._wider(at), at // MINUTE, found)
         return self._findings(found[:changed], at) if changed else no_findings()
 
     def _wider(self, at: int) -> float:
@@ -174,13 +186,15 @@ class UsualDetector:
 
     def _band(self, rows: NDArray[np.intp], at: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(n,) mean and half width."""
-        half = self._spec.deviations * np.sqrt(self._c("spread")[rows].astype(np.float64))
-        return self._c("mean")[rows].astype(np.float64), self._wider(at) * np.maximum(half, self._spec.at_least)
+        half = self.own.of("deviations", rows) * np.sqrt(self._c("spread")[rows].astype(np.float64))
+        least = self.own.of("at_least", rows)
+        return self._c("mean")[rows].astype(np.float64), self._wider(at) * np.maximum(half, least)
 
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
         mean, half = self._band(rows, at)
         minutes = minutes_since(self._columns[f"{self._rule.name}.since"][rows], at)
-        return np.column_stack([self._c("value")[rows], mean - half, mean + half, mean, minutes])
+        return np.column_stack([self._c("value")[rows], mean - half, mean + half, mean, minutes,
+                                self.own.apart(rows)])  # fmt: skip
 
     def current(self, at: int) -> FindingBatch:
         """Every household's verdict as it stands."""

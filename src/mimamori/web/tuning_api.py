@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from mimamori.alerts.hindsight import Hindsight
 from mimamori.model.metrics import BASE
 from mimamori.model.times import iso_or_none
-from mimamori.rules.spec import Climate, Rule
+from mimamori.rules.spec import Climate, Cooling, Rule
 from mimamori.rules.tune import own_keys, plain, value_at
 from mimamori.web.changes import changed_site, settings_of
 from mimamori.web.drawing import UNIT_KEYS
@@ -115,6 +115,8 @@ class LimitShape(BaseModel):
 
 def unit_of(rule: Rule, key: str) -> str:
     """The unit of a limit: that of the metric it is held against."""
+    if isinstance(rule.condition, Cooling):
+        return "Cel"
     if not key.startswith(("low.", "high.", "at_least")):
         return ""
     if isinstance(rule.condition, Climate):

@@ -165,15 +165,17 @@ async def _learn(  # noqa: PLR0917
     engine: Engine, readings: ReadingStore, homes: tuple[SimulatedHome, ...], until: int, seed: int, stop: asyncio.Event
 ) -> None:
     """Teach the engine two weeks of ordinary life: the same engine and store, simply before the show."""
+    begin = until - LEARNED_DAYS * DAY
     with progress("learning habits", LEARNED_DAYS, "day") as bar:
-        for batch in simulate(homes, start=until - LEARNED_DAYS * DAY, end=until, seed=seed, step=DAY):
+        for batch in simulate(homes, start=begin, end=until, seed=seed, step=DAY):
             if stop.is_set():
                 return
             if len(batch):
                 await asyncio.to_thread(engine.step, batch, int(batch.got[-1]))
                 if len(homes) <= MANY:  # a store of many more would keep the show waiting
                     await readings.append(batch)
-            bar.update(1)
+                bar.update((int(batch.got[-1]) - begin) // DAY - bar.n)  # a day comes in two parts
+        bar.update(LEARNED_DAYS - bar.n)
 
 
 async def _publish(url: str, homes: tuple[SimulatedHome, ...], clock: Clock, options: DemoOptions) -> None:

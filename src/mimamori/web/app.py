@@ -6,13 +6,12 @@ May import everything in web. The wiring above gives the clock and the secret; n
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -41,16 +40,16 @@ from mimamori.web import (
     manage,
     manage_pages,
     pages,
+    parts,
     tuning_api,
     tuning_pages,
     webhooks,
 )
-from mimamori.web.desk import Change, Desk, queue_order, worst_first
-from mimamori.web.drawing import Drawing, cards, drawings, sounding
+from mimamori.web.desk import Desk
+from mimamori.web.drawing import drawings
 from mimamori.web.guard import Caller, Gate, NotSignedIn, Refused, Web, web_of
-from mimamori.web.live import Encode, Live, LiveResponse
+from mimamori.web.live import Live, LiveResponse
 from mimamori.web.records import Records
-from mimamori.web.shapes import change_shape
 from mimamori.web.sign_in import Door, WebSettings
 from mimamori.web.tuning import NoRehearser, Rehearser
 from mimamori.web.words import say
@@ -106,10 +105,11 @@ def create_web(
         sheets=sheets,
     )
     app.state.live, app.state.drawings = live, drawings()
-    live.offer("json", _as_json)
-    for drawing in app.state.drawings.values():
-        for part in ("wall", "queue", "bar"):
-            live.offer(f"{part}.{drawing.lang}", _as_html(part, drawing, desk, records))
+    live.offer("json", parts.as_json)
+    for lang, drawing in app.state.drawings.items():
+        live.offer(f"wall.{lang}", parts.Wall(drawing))
+        live.offer(f"queue.{lang}", parts.Queue(drawing, desk, records))
+        live.offer(f"bar.{lang}", parts.Bar(drawing))
     app.add_api_route("/api/v1/live", _json_stream, methods=["GET"], tags=["api"], response_class=Response)
     app.include_router(api.router)
     app.include_router(figures.router)
@@ -151,36 +151,6 @@ async def _json_stream(
     """
     known = request.headers.get("last-event-id", since)
     return LiveResponse(request.app.state.live, "json", web_of(request), caller, known)
-
-
-async def _as_json(change: Change) -> str:
-    return change_shape(change).model_dump_json()
-
-
-def _as_html(part: str, drawing: Drawing, desk: Desk, records: Records) -> Encode:
-    told: tuple[int, list[str]] = (-1, [])  # the last order that all who follow have: with 2,000 households it is long
-
-    async def encode(change: Change) -> str:
-        nonlocal told
-        view = change.view
-        order: list[str] | None = []
-        items: dict[str, str] = {}
-        if part == "wall":
-            placed = [t.household for t in worst_first(view.tiles)]
-            order = None if change.since and change.since == told[0] and placed == told[1] else placed
-            told = (change.seq, placed)
-            items = {t.household: drawing.tile(t, view) for t in change.tiles}
-        elif part == "queue":
-            order = [a.id for a in queue_order(view.alerts)]
-            items = {c.alert.id: drawing.card(c, view) for c in await cards(desk, records, change.alerts)}
-        event: dict[str, Any] = {
-            "now": view.now // 1_000_000, "speed": view.speed, "order": order, "items": items,
-            "changed": [a.id for a in change.alerts], "homes": [t.household for t in change.tiles],
-            "bar": drawing.bar(view), "sound": sounding(view),
-        }  # fmt: skip
-        return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
-
-    return encode
 
 
 async def _follow_outbox(desk: Desk, records: Records, live: Live) -> None:

@@ -107,14 +107,18 @@ class Change:
 EMPTY = View(now=NEVER, zone="Asia/Tokyo", speed=1.0, tiles=(), alerts=(), lights=())
 
 
+Rank = tuple[int, int, int, tuple[tuple[int, str], ...]]
+
+
+def rank(tile: Tile) -> Rank:
+    """Where a tile stands on the wall: by state, priority, longest without a sign of life in an alert, then room."""
+    longest = tile.last_sign if tile.state == "alert" else 0
+    place = _natural(f"{tile.room} {tile.code} {tile.household}")
+    return (_STATE_RANK[tile.state], _PRIORITY_RANK.get(tile.priority or "", 3), longest, place)
+
+
 def worst_first(tiles: tuple[Tile, ...]) -> list[Tile]:
     """Alerts by priority and longest without a sign of life, then watch, unknown, ok, absent, each by room."""
-
-    def rank(tile: Tile) -> tuple[int, int, int, tuple[tuple[int, str], ...]]:
-        longest = tile.last_sign if tile.state == "alert" else 0
-        place = _natural(f"{tile.room} {tile.code} {tile.household}")
-        return (_STATE_RANK[tile.state], _PRIORITY_RANK.get(tile.priority or "", 3), longest, place)
-
     return sorted(tiles, key=rank)
 
 

@@ -38,11 +38,52 @@ _HEADERS = [
 
 
 @dataclass(slots=True, eq=False)
+class _Listener:
+    """One console: messages that wait for its own task, None to end it; and its connection, for what need not wait."""
+
+    send: Send
+    waiting: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(_BACKLOG))
+    follows: bool = False  # has been told what it missed, so that what comes next may be told
+
+    def tell(self, message: bytes | None) -> None:
+        """At once if the connection takes it, else when its task gets to it.
+
+        To wake the tasks of two hundred consoles eight times a second costs more than all that they then do.
+        """
+        if message is None or not self.follows or not self.waiting.empty() or not self._taken(message):
+            self.wait(message)
+
+    def wait(self, message: bytes | None) -> None:
+        """Leave it to the task; a console that does not keep up is ended, and comes back for what it missed."""
+        if self.waiting.full():
+            while not self.waiting.empty():
+                self.waiting.get_nowait()
+            message = None
+        self.waiting.put_nowait(message)
+
+    def _taken(self, message: bytes) -> bool:
+        """Whether the connection took it without waiting.
+
+        If it had to wait after it was told, it is told twice, which harms nobody: an event says how things are.
+        """
+        sending = _write(self.send, message)
+        try:
+            sending.send(None)
+        except StopIteration:
+            return True
+        except Exception:  # noqa: BLE001 - its own task meets the same and ends; the others are still to be told
+            return False
+        sending.close()
+        return False
+
+
+@dataclass(slots=True, eq=False)
 class _Part:
-    """One way of looking at the view, and its listeners' queues. None in a queue ends the listener."""
+    """One way of looking at the view, and who looks at it that way."""
 
     encode: Encode
-    listeners: set[asyncio.Queue[bytes | None]] = field(default_factory=set)
+    listeners: set[_Listener] = field(default_factory=set)
+    whole: tuple[tuple[int, int], bytes] = ((-1, NEVER), b"")  # after an outage every console asks for it at once
 
 
 class Live:
@@ -76,19 +117,19 @@ class Live:
             await asyncio.sleep(BEAT_S)
             message = self._beat()
             for part in self._parts.values():
-                for queue in part.listeners:
-                    _put(queue, message)
+                for listener in part.listeners:
+                    listener.wait(message)
 
     async def _changes(self) -> None:
         async for change in self._desk.subscribe(self._desk.seq):
             for part in self._parts.values():
                 if part.listeners:
                     message = await self._message(part, change)
-                    for queue in part.listeners:
-                        _put(queue, message)
+                    for listener in part.listeners:
+                        listener.tell(message)
         for part in self._parts.values():
-            for queue in part.listeners:
-                _put(queue, None)
+            for listener in part.listeners:
+                listener.wait(None)
 
     async def _message(self, part: _Part, change: Change) -> bytes | None:
         try:
@@ -100,32 +141,40 @@ class Live:
 
     async def serve(self, name: str, *, web: Web, caller: Caller, since: str, receive: Receive, send: Send) -> None:
         """Answer one connection: what it missed, then changes as they come, and a beat every 2 s."""
-        part = self._parts[name]
-        queue: asyncio.Queue[bytes | None] = asyncio.Queue(_BACKLOG)
+        part, listener = self._parts[name], _Listener(send)
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-        part.listeners.add(queue)
-        gone = asyncio.create_task(_gone(receive, queue))
+        part.listeners.add(listener)
+        gone = asyncio.create_task(_gone(receive, listener))
         try:
-            first = self._desk.changes(self._known(since))
-            await _write(send, self._event(first, await part.encode(first)))
-            await self._feed(queue, web, caller, send)
+            await _write(send, await self._missed(part, since))
+            listener.follows = True
+            await self._feed(listener, web, caller)
         except OSError:
             return  # the console went away in the middle of a message
         finally:
-            part.listeners.discard(queue)
+            part.listeners.discard(listener)
             gone.cancel()
         with suppress(OSError):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _feed(self, queue: asyncio.Queue[bytes | None], web: Web, caller: Caller, send: Send) -> None:
+    async def _missed(self, part: _Part, since: str) -> bytes:
+        change = self._desk.changes(self._known(since))
+        if change.since:
+            return self._event(change, await part.encode(change))
+        newest = (change.seq, change.view.now)
+        if part.whole[0] != newest:
+            part.whole = (newest, self._event(change, await part.encode(change)))
+        return part.whole[1]
+
+    async def _feed(self, listener: _Listener, web: Web, caller: Caller) -> None:
         beats = 0
-        while (message := await queue.get()) is not None and not self._desk.closed:
+        while (message := await listener.waiting.get()) is not None and not self._desk.closed:
             if message.startswith(_BEAT):
                 beats += 1
                 if beats % RECHECK == 0 and not await _still(web, caller):
-                    await _write(send, b"event: out\ndata: {}\n\n")
+                    await _write(listener.send, b"event: out\ndata: {}\n\n")
                     return
-            await _write(send, message)
+            await _write(listener.send, message)
 
     def _event(self, change: Change, body: str) -> bytes:
         return f"id: {self._life}.{change.seq}\nevent: change\ndata: {body}\n\n".encode()
@@ -145,19 +194,10 @@ class Live:
         return int(number) if life == self._life and number.isdecimal() else 0
 
 
-def _put(queue: asyncio.Queue[bytes | None], message: bytes | None) -> None:
-    """Queue a message; a console that does not keep up is ended, and comes back for what it missed."""
-    if queue.full():
-        while not queue.empty():
-            queue.get_nowait()
-        message = None
-    queue.put_nowait(message)
-
-
-async def _gone(receive: Receive, queue: asyncio.Queue[bytes | None]) -> None:
+async def _gone(receive: Receive, listener: _Listener) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    _put(queue, None)
+    listener.wait(None)
 
 
 async def _write(send: Send, message: bytes) -> None:

@@ -5,6 +5,7 @@ May import the desk, guard, drawing, live and api. Holds no business logic and n
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Mapping
 from typing import Annotated, Any, get_args
@@ -109,7 +110,8 @@ async def logout(request: Request, caller: Annotated[Caller, Depends(Gate("watch
 @router.get("/")
 async def wall(request: Request, caller: Annotated[Caller, Depends(Gate("watch", "wall", "*"))]) -> Response:
     """Every household a tile, worst first."""
-    return page(request, "wall", caller, here="wall", live="wall")
+    # away from the loop: to draw thousands of households takes as long as other consoles may wait at most
+    return await asyncio.to_thread(page, request, "wall", caller, here="wall", live="wall")
 
 
 @router.get("/alerts")

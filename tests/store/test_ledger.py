@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from mimamori.model.alert import AlertEvent
 from mimamori.model.declared import Declaration
 from mimamori.model.notice import Notice, Status
 from mimamori.model.readings import Rejected
-from mimamori.model.times import DAY, MINUTE, NEVER, SECOND
+from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND
 from mimamori.store.ledger import Ledger, LedgerError
 from mimamori.store.records import (
     Absence,
@@ -255,6 +256,23 @@ class Conformance:
         await ledger.commit(events=[], notices=[], declared=said[1:], now=T0)
         await ledger.commit(events=[], notices=[], declared=said[:1], now=T0)
         assert await ledger.declarations() == said
+
+    async def test_the_access_log_is_looked_through_by_whose_who_and_when(self, ledger: Ledger) -> None:
+        kinds = itertools.product(("n1", "N1", 'n1","x'), ("h1", "h2", ""))
+        lines = [Access(who=who, whose=whose, what=f'saw "who":"n{i}"', at=T0 + i // 2 * HOUR)
+                 for i, (who, whose) in enumerate([*kinds] * 3)]  # fmt: skip
+        for line in lines:
+            await ledger.log_access(line)
+        for asked in ({}, {"whose": "h1"}, {"who": "n1"}, {"who": "N1", "whose": "h2"}, {"who": "n_"}):
+            for begins, ends in ((NEVER, None), (T0 + 3 * HOUR, T0 + 9 * HOUR)):
+                wanted = [a for a in reversed(lines) if begins <= a.at < (ends or a.at + 1)
+                          and all(getattr(a, name) == value for name, value in asked.items())]  # fmt: skip
+                found, before = [], 0
+                while page := await ledger.access_lines(**asked, begins=begins, ends=ends, before=before, limit=4):
+                    found += [line for _, line in page]
+                    before = page[-1][0]
+                    await ledger.log_access(Access(who="z", whose="z", what="meanwhile", at=T0 + 99 * HOUR))
+                assert found == wanted
 
     async def test_accesses_are_newest_first(self, ledger: Ledger) -> None:
         seen = [Access(who="n1", whose=f"h{i % 2}", what="view", at=T0 - i, where="10.0.0.1") for i in range(5)]

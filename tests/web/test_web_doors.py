@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 import mimamori.web
 from mimamori.web.guard import Gate
 from mimamori.web.shapes import ChangeShape
+from mimamori.web.words import catalogue
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "src/mimamori/web"
@@ -75,6 +76,13 @@ async def test_every_route_has_a_gate_but_those_of_signing_in_and_the_web_app() 
         "GET /login", "POST /login", "GET /manifest.webmanifest", "GET /worker.js", "GET /offline",
         "GET /static/vega.js",
     }  # fmt: skip
+
+
+async def test_whatever_a_gate_writes_into_the_access_log_has_a_text() -> None:
+    gates = [d.call for r in routes().values() for d in r.dependant.dependencies if isinstance(d.call, Gate)]
+    seen = {g.what.replace(" ", "-") for g in gates if g.whose and not g.what.startswith("fhir")}
+    assert len(seen) > 25
+    assert {f"seen.{what}" for what in seen} - set(catalogue()) == set()
 
 
 def calls(module: str, of: str) -> set[str]:

@@ -23,7 +23,8 @@ PAGES = (
     "/households/H001/letter", "/handover/2026-11-23/night",
     "/outbox", "/health", "/admin/residents",
     "/admin/residents/new", "/admin/residents/H001", "/admin/devices", "/admin/staff", "/admin/staff/N-01",
-    "/admin/roster", "/admin/absences", "/admin/texts", "/admin/webhooks", "/admin/rules", "/admin/rules/heart-rate",
+    "/admin/roster", "/admin/absences", "/admin/texts", "/admin/webhooks", "/admin/accesses", "/admin/rules",
+    "/admin/rules/heart-rate",
     "/admin/rehearsals/r1", "/admin/rehearsals/r2", "/admin/trials/t1", "/admin/residents/H001/limits", "/offline",
     "/no-such-page",
 )  # fmt: skip

@@ -47,6 +47,8 @@ NAMED_ELSEWHERE = {
     "parameter",
     "reason",
     "twilio",
+    "seen",
+    "entered",
 }  # names come from elsewhere
 
 

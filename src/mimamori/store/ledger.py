@@ -353,6 +353,17 @@ class Ledger:
         found = await self._ask(lambda connection: connection.execute(query).scalars().all())
         return [Access(**json.loads(body)) for body in found]
 
+    async def access_lines(
+        self, *, whose: str = "", who: str = "", begins: int = NEVER, ends: int | None = None, before: int = 0,
+        limit: int = 100,
+    ) -> list[tuple[int, Access]]:  # fmt: skip
+        """(number, line), the newest first, of [begins, ends) ns; of one household, of one person where they are given.
+
+        before: only lines that come after the line of this number in that order: the next page.
+        """
+        asked = (whose, who, begins, ends, before, limit)
+        return await self._ask(lambda connection: people.access_lines(connection, *asked))
+
     async def quarantine(self, rejected: Sequence[Rejected]) -> None:
         """Keeps the newest messages that were set aside; their counts by reason are never lost."""
         await self._do(lambda connection: people.quarantine(connection, rejected, self._keep))

@@ -5,12 +5,13 @@ May import model and its neighbours. Works inside the caller's transaction; read
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, select, text
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, insert, or_, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mimamori.model.readings import Rejected
@@ -137,3 +138,23 @@ def quarantine_counts(connection: Connection) -> dict[str, int]:
     return {
         row.reason: row.n for row in connection.execute(select(table.c.reason, func.coalesce(table.c.n, 0).label("n")))
     }
+
+
+def access_lines(  # noqa: PLR0917 - what is asked, in the order of the ledger's own words
+    connection: Connection, whose: str, who: str, begins: int, ends: int | None, before: int, limit: int
+) -> list[tuple[int, Access]]:
+    """Lines of the access log, the newest first."""
+    line = tables.access.c
+    query = select(line.id, line.body).where(line.at >= begins)
+    if ends is not None:
+        query = query.where(line.at < ends)
+    if whose:
+        query = query.where(line.whose == whose)
+    if who:  # not a column of its own; quotes within a text are escaped in JSON, so nothing else reads like this
+        place = func.strpos if connection.dialect.name == "postgresql" else func.instr  # LIKE may know no capitals
+        query = query.where(place(line.body, f'"who":{json.dumps(who, ensure_ascii=False)}') > 0)
+    if before:
+        at = select(line.at).where(line.id == before).scalar_subquery()
+        query = query.where(or_(line.at < at, and_(line.at == at, line.id < before)))
+    found = connection.execute(query.order_by(line.at.desc(), line.id.desc()).limit(limit))
+    return [(number, Access(**json.loads(body))) for number, body in found]

@@ -30,6 +30,7 @@ alert_event = _chained(
     "alert_event", Column("alert", String, nullable=False, index=True), Column("kind", String, nullable=False)
 )
 access = _chained("access", Column("whose", String, nullable=False, index=True))
+Index("ix_access_at", access.c.at)
 
 chain = Table(
     "chain", metadata,

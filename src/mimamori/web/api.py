@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from mimamori.alerts.fold import fold_all
 from mimamori.model.alert import Alert, AlertEvent, Outcome, State
 from mimamori.model.commands import Command, CommandError
-from mimamori.model.times import NEVER, iso_or_none, parse_instant
+from mimamori.model.times import NEVER, parse_instant
 from mimamori.web.desk import queue_order, worst_first
 from mimamori.web.guard import Caller, Gate, Web, web_of
 from mimamori.web.records import Role
@@ -151,28 +151,6 @@ async def people(request: Request) -> list[PersonShape]:
     """Who the staff ids belong to that stand in alerts, notes and messages."""
     found = await web_of(request).records.all_staff()
     return [PersonShape(id=s.id, name=s.name, role=s.role, active=s.active) for s in found]
-
-
-class AccessShape(BaseModel):
-    """whose: a household; "" where it is about all, or about nobody."""
-
-    who: str
-    whose: str
-    what: str
-    at: str | None
-    where: str
-
-
-@router.get("/accesses", dependencies=[Depends(Gate("operate", "access log"))])
-async def accesses(
-    request: Request, whose: str | None = None, limit: Annotated[int, Query(ge=1, le=10_000)] = 200
-) -> list[AccessShape]:
-    """Who saw or changed what, of whom, when and from where; newest first, of one household or of all."""
-    zone = web_of(request).desk.view.zone
-    found = await web_of(request).records.accesses(whose=whose, limit=limit)
-    return [
-        AccessShape(who=a.who, whose=a.whose, what=a.what, at=iso_or_none(a.at, zone), where=a.where) for a in found
-    ]
 
 
 @router.get("/quarantine", dependencies=[Depends(Gate("operate", "quarantine", "*"))])

@@ -41,6 +41,7 @@ from mimamori.web import (
     manage_pages,
     pages,
     parts,
+    seen,
     tuning_api,
     tuning_pages,
     webhooks,
@@ -122,6 +123,8 @@ def create_web(
     app.add_exception_handler(fhir_answers.Wrong, fhir_answers.tell_wrong)
     app.include_router(webhooks.router)
     app.include_router(webhooks.pages)
+    app.include_router(seen.router)
+    app.include_router(seen.pages)
     app.include_router(chart_api.router)
     app.include_router(chart_api.scripts)
     app.include_router(handover_api.router)

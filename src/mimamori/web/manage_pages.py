@@ -28,7 +28,7 @@ router = APIRouter(prefix="/admin", include_in_schema=False, default_response_cl
 _TABS = {
     "admin-residents": "residents", "admin-resident": "residents", "admin-devices": "devices",
     "admin-staff": "staff", "admin-person": "staff", "admin-roster": "roster", "admin-absences": "absences",
-    "admin-texts": "texts", "admin-webhooks": "webhooks",
+    "admin-texts": "texts", "admin-webhooks": "webhooks", "admin-accesses": "accesses",
     "admin-rules": "rules", "admin-rule": "rules", "admin-rehearsal": "rules", "admin-trial": "rules",
     "admin-limits": "residents",
 }  # fmt: skip

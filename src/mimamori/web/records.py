@@ -50,6 +50,11 @@ class Records(Protocol):
 
     async def accesses(self, *, whose: str | None = None, limit: int = 200) -> Sequence[Access]: ...
 
+    async def access_lines(
+        self, *, whose: str = "", who: str = "", begins: int = NEVER, ends: int | None = None, before: int = 0,
+        limit: int = 100,
+    ) -> Sequence[tuple[int, Access]]: ...  # fmt: skip
+
     async def log_access(self, access: Access) -> None: ...
 
     async def alert_events(self, *, alert: str | None = None, since: int = NEVER) -> Sequence[AlertEvent]: ...

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
+import numba.core.dispatcher
 import numpy as np
+import pytest
 
+from mimamori.model.homes import Homes
+from mimamori.model.readings import ReadingBatch, no_readings
+from mimamori.model.times import MINUTE, parse_instant
+from mimamori.rules.engine import Engine
 from mimamori.rules.kernel import compiled, made_of, number, pattern
+from mimamori.site import load_site
 
 
 def test_half_precision_patterns_are_as_numpys() -> None:
@@ -33,3 +44,61 @@ def test_machine_code_is_known_by_all_that_went_into_it() -> None:
 
     assert source(2.0, "x + 1") == source(2.0, "x + 1")
     assert len({source(2.0, "x + 1"), source(3.0, "x + 1"), source(2.0, "x + 2")}) == 3
+
+
+MODULE = """
+from typing import NamedTuple
+import numpy as np
+from mimamori.rules.kernel import compiled
+class {bundle}(NamedTuple):
+    rows: np.ndarray
+@compiled
+def count(b):
+    return b.rows.sum() + {more}
+def ask():
+    return count({bundle}(np.ones(3)))
+"""
+
+
+def test_machine_code_of_a_version_before_is_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "of_a_version.py"
+
+    def ask(bundle: str, more: int) -> float:
+        file.write_text(MODULE.format(bundle=bundle, more=more))
+        spec = importlib.util.spec_from_file_location(file.stem, file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[file.stem] = module
+        spec.loader.exec_module(module)
+        told: float = module.ask()
+        return told
+
+    assert [ask("Kept", 1), ask("Kept", 2), ask("Named", 2), ask("Named", 3)] == [4, 5, 5, 6]
+    del sys.modules[file.stem]
+
+
+def test_no_function_is_typed_anew_at_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two bundles of one name and the same columns are one to numba's table of calls, and neither then fits."""
+    typed: Counter[str] = Counter()
+    of_numba = numba.core.dispatcher._DispatcherBase
+    type_anew = of_numba._compile_for_args
+
+    def counted(self: Any, *values: Any, **named: Any) -> Any:
+        typed[f"{self.py_func.__module__}.{self.py_func.__name__}"] += 1
+        return type_anew(self, *values, **named)
+
+    monkeypatch.setattr(of_numba, "_compile_for_args", counted)
+    site, homes = load_site(Path(__file__).parents[2]), Homes()
+    for device in ("bed-sensor", "gateway", "motion-sensor"):
+        homes.add_device("H001", device, device)
+    engine, begin = Engine(homes, site.rules, site.metrics, site.zone), parse_instant("2026-11-23T06:00:00+09:00")
+    one = np.zeros(1, np.int32)
+    at = np.array([begin])
+    here = ReadingBatch(
+        home=one, device=one, metric=one.astype(np.int16) + site.metrics.index("in_bed"), value=np.ones(1),
+        taken=at, got=at, flags=np.zeros(1, np.uint8),
+    )  # fmt: skip
+    engine.step(here, begin + MINUTE)
+    engine.step(no_readings(), begin + 30 * MINUTE)
+    assert {name: n for name, n in typed.items() if n > 5} == {}

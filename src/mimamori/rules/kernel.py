@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -27,9 +28,18 @@ def compiled(function: F, **options: Any) -> F:
         machine = njit(cache=True, nogil=True, **options)(function)
         kept = machine._cache._cache_file  # noqa: SLF001 - numba is pinned
         kept._source_stamp = (kept._source_stamp, made_of(function))  # noqa: SLF001
+        kept._load_index = partial(_known, kept._load_index)  # noqa: SLF001
     except RuntimeError:  # no place for the cache
         machine = njit(nogil=True, **options)(function)
     return cast("F", machine)
+
+
+def _known(load: Callable[[], dict[Any, str]]) -> dict[Any, str]:
+    """What is kept on disk; nothing where an older version left it, whose bundles are called otherwise."""
+    try:
+        return load()
+    except (AttributeError, ImportError):
+        return {}
 
 
 def lean(function: F) -> F:

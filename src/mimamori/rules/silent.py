@@ -39,7 +39,7 @@ class Devices(NamedTuple):
     gone: NDArray[np.bool_]
 
 
-class Kept(NamedTuple):
+class Awaited(NamedTuple):
     """The rule's columns, whole."""
 
     due: NDArray[np.int64]
@@ -57,7 +57,7 @@ class Limits(NamedTuple):
 
 
 @lean
-def _judge(at: int, c: Devices, kept: Kept, limits: Limits, found: Rows) -> int:
+def _judge(at: int, c: Devices, kept: Awaited, limits: Limits, found: Rows) -> int:
     """The minute that ends at `at`, of all devices; how many of them, in `found`, changed verdict or level."""
     spoke, due, verdicts, levels, n = c.spoke, kept.due, kept.verdict, kept.level, 0
     for d in range(len(found)):
@@ -108,7 +108,7 @@ class SilentDetector:
     def evaluate(self, at: int) -> FindingBatch:
         """Judge at `at` (ns, whole minute) every device that has spoken, or is late now."""
         c, found = self._columns, np.empty(self._columns.rows["device"], np.intp)
-        devices, kept = Devices(*c.bundle(Devices._fields)), Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))
+        devices, kept = Devices(*c.bundle(Devices._fields)), Awaited(*c.bundle(Awaited._fields, f"{self._rule.name}."))
         changed = _judge(at, devices, kept, self._limits, found)
         return self._findings(found[:changed], at) if changed else no_findings()
 

@@ -19,7 +19,7 @@ import click
 
 from mimamori.model.times import DAY
 from mimamori.progress import progress
-from mimamori.rehearse import Asked, Found, answer, ask, needs, rehearse
+from mimamori.rehearse import Asked, Found, answer, ask, needs, rehearse, rule_of
 from mimamori.rules.tune import read_setting
 from mimamori.settings import Settings, read_settings
 from mimamori.site import Site, load_site
@@ -97,10 +97,8 @@ class Rehearsals:
 
 async def _rehearse(site: Site, settings: Settings, rule: str, given: Mapping[str, str], days: int, *, lines: bool) -> dict[str, Any]:  # fmt: skip  # noqa: E501
     begun = stopwatch()
-    named = {r.name: r for r in site.rules}
-    if rule not in named:
-        raise ValueError(f"there is no rule {rule}; known: {', '.join(named)}")
-    changed = {key: read_setting(named[rule], key, text) for key, text in given.items()}
+    known = rule_of(site, rule)
+    changed = {key: read_setting(known, key, text) for key, text in given.items()}
     ledger = await Ledger.open(settings.ledger_url, recover=False)
     try:
         asked = await ask(ledger, site, rule, changed, days)
@@ -126,7 +124,7 @@ async def _found(site: Site, settings: Settings, asked: Asked, told: Callable[[i
     server = Server(
         url=settings.influx_url, bucket=settings.influx_bucket, token=settings.influx_token, org=settings.influx_org
     )
-    learn = needs(next(r for r in site.rules if r.name == asked.rule))[1]
+    learn = needs(rule_of(site, asked.rule))[1]
     begin = asked.until - asked.days * DAY - learn
     try:
         with TemporaryDirectory(prefix="rehearsal-", dir=settings.data) as folder:

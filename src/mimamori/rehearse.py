@@ -75,6 +75,14 @@ class Found:
     households: int = 0
 
 
+def rule_of(site: Site, name: str) -> Rule:
+    """Raises ValueError if there is none."""
+    found = next((r for r in site.rules if r.name == name), None)
+    if found is None:
+        raise ValueError(f"there is no rule {name}; known: {', '.join(r.name for r in site.rules)}")
+    return found
+
+
 def needs(rule: Rule) -> tuple[list[str] | None, int]:
     """(metrics that the rule looks at, None for all; ns to learn from beforehand)."""
     condition = rule.condition
@@ -117,9 +125,7 @@ class _Side:
 
 def rehearse_some(site: Site, asked: Asked, folder: Path, households: Sequence[str] | None, tell: Callable[[], None]) -> Found:  # fmt: skip  # noqa: E501
     """These households, in this process; `tell` is called after each day. Raises StoreError, ValueError."""
-    rule = next((r for r in site.rules if r.name == asked.rule), None)
-    if rule is None:
-        raise ValueError(f"there is no rule {asked.rule}; known: {', '.join(r.name for r in site.rules)}")
+    rule = rule_of(site, asked.rule)
     changed = with_settings(rule, asked.settings).model_copy(update={"name": rule.name + CHANGED})
     rule = with_settings(rule, asked.before)
     homes = Homes()
@@ -162,9 +168,7 @@ def rehearse(
 
     Raises StoreError if there are no readings, ValueError for settings that the rule does not take.
     """
-    rule = next((r for r in site.rules if r.name == asked.rule), None)
-    if rule is None:
-        raise ValueError(f"there is no rule {asked.rule}; known: {', '.join(r.name for r in site.rules)}")
+    rule = rule_of(site, asked.rule)
     with_settings(rule, asked.settings)  # refused here, before any work
     shelf = Shelf(folder, Homes(), site.metrics)
     households, span = shelf.households, shelf.span()

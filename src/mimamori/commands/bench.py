@@ -16,6 +16,7 @@ from mimamori.bench.console import bench_console
 from mimamori.bench.gate import bench_gate
 from mimamori.bench.ingest import Load, measure, told
 from mimamori.bench.readings import bench_store
+from mimamori.bench.rehearsal import bench_rehearsal
 from mimamori.bench.restart import bench_restart
 from mimamori.bench.start import time_to_start
 from mimamori.bench.told import as_record, as_table
@@ -107,3 +108,4 @@ def bench_influx(site: Path | None, messages: int, households: int, seed: int) -
 
 bench.add_command(bench_store)
 bench.add_command(bench_restart)
+bench.add_command(bench_rehearsal)

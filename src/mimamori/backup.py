@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 import mimamori
 from mimamori.settings import Settings
 from mimamori.site import FOLDERS, Site
-from mimamori.store import embedded, ledger, spool
+from mimamori.store import database, embedded, spool
 from mimamori.store.copies import copy_file
 from mimamori.store.ledger import Ledger
 
@@ -62,10 +62,10 @@ def restore(folder: Path, site: Path, settings: Settings) -> list[str]:
     """
     _check(folder)
     taken = [site / name for name in FOLDERS if (site / name).exists()]
-    taken += [path for path in (settings.data / "readings", settings.data / ledger.FILE) if path.exists()]
+    taken += [path for path in (settings.data / "readings", settings.data / database.FILE) if path.exists()]
     if taken:
         raise FileExistsError(f"{', '.join(map(str, taken))} already there; restore into an empty site and data folder")
-    broken = asyncio.run(_fill_ledger(settings, folder / ledger.FILE))
+    broken = asyncio.run(_fill_ledger(settings, folder / database.FILE))
     for name in STORES:
         if (folder / "readings" / name).exists():
             _copy(folder / "readings" / name, settings.data / "readings" / name)

@@ -59,11 +59,14 @@ def test_somebody_was_there_only_where_another_instrument_saw_a_pulse(recording:
 def test_a_gate_is_learned_and_judged_on_what_was_left_out(recording: Path) -> None:
     status, told, _ = run(recording, "--profile", "radar60", "--empty", "EMPTY*", "--learn")
     assert status == 0
-    learned, left_out = (line.split() for line in told.splitlines() if line.startswith(("learned", "  on those")))
+    learned, *left_out = (line.split() for line in told.splitlines() if line.startswith(("learned", "  left out")))
     assert learned[1] == "body_movement"
     assert float(learned[5].rstrip("%")) <= 1.5
     assert float(learned[8].rstrip("%")) >= 95
-    assert float(left_out[-3].rstrip("%")) >= 90
+    assert [line[3] for line in left_out] == ["0.75%", "1.50%", "2.25%", "3.00%"]
+    refused = [float(line[-3].rstrip("%")) for line in left_out]
+    assert refused[1] >= 90
+    assert refused == sorted(refused)  # whoever may refuse more of the real ones refuses more phantoms
 
 
 def test_what_is_missing_is_said(recording: Path) -> None:

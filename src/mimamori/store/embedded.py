@@ -8,31 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from mimamori.model.homes import Homes
-from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import HOUR, MINUTE, NEVER, SECOND
 from mimamori.store.copies import copy_file
 from mimamori.store.expire import expire, put_expired
+from mimamori.store.folder import FILE, Folder
 from mimamori.store.history import History, arrivals
-from mimamori.store.keys import Keys
-from mimamori.store.marks import Marks
-from mimamori.store.pack import pack_log, unpack_log
-from mimamori.store.readings import Rollup, Series, StoreCounts, StoreError
+from mimamori.store.pack import pack_log
+from mimamori.store.readings import Rollup, Series, StoreError
 from mimamori.store.seal import Merge, StagedRow, merge, put_merged, put_settled, put_staged, settle, stage
-from mimamori.store.segments import DAY_HOURS, HOUR_BITS, HOURS, arrivals_span, connect, prepare, take_lock
-from mimamori.store.tail import Tail, tail_of
+from mimamori.store.segments import DAY_HOURS, HOUR_BITS, HOURS, arrivals_span, connect
+from mimamori.store.tail import Tail
 
-STAGE_AT = 2_000_000
-"""Readings in memory before they are staged: 62 MB, 25 s of 100,000 households, some milliseconds to search."""
+__all__ = ["FILE", "EmbeddedReadings"]
+
 RUNS = 24
 ROWS_A_BUCKET = 16_384
 """A bucket with so many runs or staged readings is merged into chunks: what a query may have to unpack in passing."""
@@ -40,73 +35,14 @@ SETTLES_AFTER, SPREAD = 2, 16
 """Hours after its end at which a day is packed as a whole, and over which the households are spread."""
 HOMES_AT_ONCE = 64
 """Households of which old readings are let go in one transaction: some milliseconds of the writer's time."""
-FILE = "readings.sqlite"
 BROKEN = (sqlite3.Error, zlib.error, ValueError)
 """What a damaged or full disk, or bytes of a newer version, come out as."""
 
 T = TypeVar("T")
 
 
-class EmbeddedReadings:
+class EmbeddedReadings(Folder):
     """A `ReadingStore`. Make it with `open`; `close` it."""
-
-    def __init__(self, folder: Path, homes: Homes, metrics: Metrics, stage_at: int) -> None:
-        self._folder, self._homes, self._metrics, self._stage_at = folder, homes, metrics, stage_at
-        self._counts = StoreCounts()
-        self._writer = ThreadPoolExecutor(1, "readings-write")
-        self._sealer = ThreadPoolExecutor(1, "readings-seal")
-        self._readers = ThreadPoolExecutor(2, "readings-read")
-        self._own = threading.local()
-        self._reading: list[sqlite3.Connection] = []
-        self._sealing: Future[None] | None = None
-        self._closing = threading.Event()
-        self.trouble = ""  # why the last sealing in the background failed, for the console; "" = well
-
-    @classmethod
-    async def open(cls, folder: Path, *, homes: Homes, metrics: Metrics, stage_at: int = STAGE_AT) -> EmbeddedReadings:
-        """Makes or opens it. Raises StoreError if another process has it, ValueError if a newer version wrote it."""
-        store = cls(folder, homes, metrics, stage_at)
-        try:
-            await asyncio.get_running_loop().run_in_executor(store._writer, store._open)
-        except BaseException:
-            for pool in (store._writer, store._sealer, store._readers):
-                pool.shutdown()
-            raise
-        return store
-
-    def _open(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock = take_lock(self._folder)
-        path = self._folder / FILE
-        self._connection = connect(path, write=True)
-        try:
-            prepare(self._connection, path)
-        except ValueError:
-            self._connection.close()
-            self._lock.close()
-            raise
-        ask = self._connection.execute
-        self._keys, self._marks = Keys(self._connection), Marks(self._connection)
-        logged = ask("SELECT id, body FROM log ORDER BY id").fetchall()
-        self._log_end = logged[-1][0] if logged else 0
-        # the frozen tails come first: they are being staged; the last one grows
-        self._tails: tuple[Tail, ...] = (tail_of([unpack_log(body, self._keys.device_home) for _, body in logged]),)
-        self._frozen_end = 0
-        runs = ask("SELECT id >> 32, count(*), sum(n), max(id & 4294967295) FROM staged GROUP BY 1").fetchall()
-        self._staged: dict[int, tuple[int, int]] = {bucket: (count, n) for bucket, count, n, _ in runs}
-        self._run = max((run for *_, run in runs), default=0)
-        self._newest = NEVER  # `got` of what came since we opened it
-        self._kept = ask("SELECT raw_before, figures_before, done FROM retention").fetchone() or (NEVER, NEVER, 0)
-
-    @property
-    def _raw_before(self) -> int:
-        return self._kept[0]
-
-    @property
-    def counts(self) -> StoreCounts:
-        """What passed through since the store was opened."""
-        waiting = sum(len(t) for t in self._tails) + sum(n for _, n in list(self._staged.values()))
-        return replace(self._counts, waiting=waiting)
 
     @property
     def marks(self) -> Sequence[bytes]:
@@ -313,16 +249,6 @@ class EmbeddedReadings:
         """A consistent copy, by SQLite's online backup, while readings go on being stored."""
         await asyncio.get_running_loop().run_in_executor(self._readers, copy_file, self._folder / FILE, folder / FILE)
 
-    async def close(self) -> None:
-        """Ends the sealing after its present step; the rest is sealed after the next start."""
-        self._closing.set()
-        loop = asyncio.get_running_loop()
-        for pool in (self._sealer, self._readers, self._writer):
-            await loop.run_in_executor(None, pool.shutdown)
-        for connection in (*self._reading, self._connection):
-            connection.close()
-        self._lock.close()
-
     async def _read(self, home: int, ask: Callable[[History], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._snapshot, home, ask)
 
@@ -343,10 +269,3 @@ class EmbeddedReadings:
 
     def _unreadable(self, error: Exception) -> StoreError:
         return StoreError(f"{self._folder}: cannot read readings: {error}; restore the newest backup beside it")
-
-    def _reader(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
-        if connection is None:
-            connection = self._own.connection = connect(self._folder / FILE)
-            self._reading.append(connection)
-        return connection

@@ -33,6 +33,7 @@ def test_figures_as_json() -> None:
         assert 0 < idle["median"] <= idle["p99"] <= idle["largest"]
         assert looked["largest"] <= idle["largest"]
         assert size["reading_ns"] > 0 < size["reading_cpu_ns"]
+        assert size["idle_cpu"]["median"] <= size["hardest_second"] <= size["idle_cpu"]["largest"]
         assert (size["idle_cpu"]["count"], size["busy_cpu"]["count"]) == (idle["count"], 7)
         assert 1000 < size["bytes_per_household"] <= 4096
     assert record["start_seconds"] > 0

@@ -32,6 +32,7 @@ BEDS = 4
 """Metric, mean and spread of the values; the first so many come from the household's bed, the rest from its meter."""
 TICK_VALUES, LARGE = 80_000, 2_000_000
 IDLE_SECONDS, BUSY_TICKS = 86_400, 60
+HALF_HOUR = 1800  # seconds
 REPLAYED = ("power", "in_bed", "heart_rate", "respiration_rate")
 
 
@@ -66,13 +67,15 @@ class Size:
     rules_tick: the one-second ticks between them, in which the other rules follow, one after another.
     reading_ns: in one batch of two million. growth_us: to add a household to a running engine. All are times on the
     clock, and where other programs run they hold their turns too; idle_cpu, busy_cpu and reading_cpu_ns are the same
-    ticks and readings in this process's own time on the processor.
+    ticks and readings in this process's own time on the processor. hardest_second: of the half hour, in which the work
+    comes round, the second whose idle ticks take longest in that time, median of the day, in ms.
     """
 
     households: int
     bytes_per_household: int
     idle_tick: Spread
     idle_cpu: Spread
+    hardest_second: float
     idle_minute: Spread
     turned: float
     busy_tick: Spread
@@ -133,16 +136,21 @@ def _measure(site: Site, households: int, rng: np.random.Generator) -> Size:
         engine.step(no_readings(), now)
     idle: list[Took] = []
     looked: list[Took] = []
+    by_second: dict[int, list[float]] = {}
     turned = [Took(0.0, 0.0)]
     for _ in range(IDLE_SECONDS):
         now += SECOND
         changed, spent = _timed(engine, no_readings(), now)
         (turned if changed else idle).append(spent)
+        if not changed:
+            by_second.setdefault(now // SECOND % HALF_HOUR, []).append(spent.cpu)
         if now % MINUTE == SECOND and not changed:
             looked.append(spent)
     return Size(
         households=households, bytes_per_household=engine.bytes_per_home(), idle_tick=_spread(_walls(idle)),
-        idle_cpu=_spread([t.cpu for t in idle]), idle_minute=_spread(_walls(looked)), turned=max(turned).wall * 1e3,
+        idle_cpu=_spread([t.cpu for t in idle]),
+        hardest_second=max(float(np.median(spent)) for spent in by_second.values()) * 1e3,
+        idle_minute=_spread(_walls(looked)), turned=max(turned).wall * 1e3,
         busy_tick=_spread(_walls(busy)), busy_cpu=_spread([t.cpu for t in busy]), rules_tick=_spread(_walls(between)),
         values=TICK_VALUES, reading_ns=taken.wall / LARGE * 1e9, reading_cpu_ns=taken.cpu / LARGE * 1e9,
         growth_us=_growth(engine, homes, now) * 1e6,

@@ -95,6 +95,7 @@ class Episodes:
     def __init__(self, zone: str) -> None:
         self._zone = zone
         self._open: dict[str, tuple[AlertEvent, Alert]] = {}
+        self._called: dict[str, int] = {}  # ns, when it became more than a note
         self._count: Counter[str] = Counter()
         self._lines: list[dict[str, Any]] = []
 
@@ -108,6 +109,8 @@ class Episodes:
             self._close(*self._open.pop(alert.id), ended=event.at)
         elif alert.id in self._open:
             self._open[alert.id] = (self._open[alert.id][0], alert)
+        if alert.id in self._open and alert.priority != "low":
+            self._called.setdefault(alert.id, event.at)
 
     def _close(self, begun: AlertEvent, alert: Alert, ended: int) -> None:
         self._count[alert.id] += 1
@@ -115,6 +118,7 @@ class Episodes:
         entry = line(alert, self._zone) | {
             "opened": iso(begun.at, self._zone),
             "resolved": iso_or_none(ended, self._zone),
+            "called": iso_or_none(self._called.pop(alert.id, NEVER), self._zone),
         }
         if again > 1:
             entry["id"] += f"/{again}"

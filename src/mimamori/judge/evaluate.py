@@ -120,6 +120,8 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Alert:
+    """One alert line. opened: of a call, when it became one; it may have been a note before."""
+
     household: str
     rule: str
     category: str
@@ -199,7 +201,8 @@ def evaluate(
 def _alert(line: Mapping[str, Any]) -> _Alert:
     return _Alert(
         household=line["household"], rule=line["rule"], category=line["category"], note=line["priority"] == "low",
-        opened=parse_instant(line["opened"]), resolved=parse_instant(line["resolved"]) if line["resolved"] else 2**62,
+        opened=parse_instant(line.get("called") or line["opened"]),
+        resolved=parse_instant(line["resolved"]) if line["resolved"] else 2**62,
     )  # fmt: skip
 
 

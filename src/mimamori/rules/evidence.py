@@ -85,8 +85,8 @@ class EvidenceDetector:
         at_most, out_at_least, out_at_most = (np.array([getattr(c, name) for c in each], np.int64) for name in OWN)
         self._limits = Limits(
             self._uses[:, 0].copy(), bed, heart, breath, np.array([DAY / c.one_false_alarm_in for c in each]),
-            ALARM_RAISES * DAY / spec.power_alone_false_alarm_in / SLOTS, spec.quiet_at_least, at_most, out_at_least,
-            out_at_most, float(spec.out_high_after), int(LEVELS[self._rule.priority]),
+            float(spec.call_after), ALARM_RAISES * DAY / spec.power_alone_false_alarm_in / SLOTS, spec.quiet_at_least,
+            at_most, out_at_least, out_at_most, float(spec.out_high_after), int(LEVELS[self._rule.priority]),
         )  # fmt: skip
 
     @staticmethod

@@ -279,6 +279,13 @@ def set_threshold(h: int, now: int, budget: float, habits: Habits) -> None:
 
 
 @inlined
+def beyond(h: int, times: float, habits: Habits) -> float:
+    """Nats above the threshold that this household's own quiet reaches so many times more seldom."""
+    nats: float = np.float64(habits.excess[h]) / habits.peak_weight[h] * math.log(times)
+    return nats
+
+
+@inlined
 def newcomer_extra(age: float) -> float:
     """Nats on top of the threshold of a household known for `age` days."""
     return NEWCOMER_EXTRA * max(0.0, 1 - age / NEWCOMER_DAYS)

@@ -54,11 +54,12 @@ class Evidence(Content):
     kind: Literal["evidence"]
     signs: tuple[Literal["motion", "bed", "door", "power", "button"], ...] = SIGNS  # type: ignore[assignment]
     one_false_alarm_in: Duration = Field(default=45 * 24 * HOUR, gt=0)
+    call_after: float = Field(default=3.0, ge=1.0)
     power_alone_false_alarm_in: Duration = Field(default=18 * 24 * HOUR, gt=0)
     forget_after: Duration = Field(default=35 * 24 * HOUR, gt=0)
     quiet_at_least: Duration = Field(default=HOUR, ge=0)
     at_most: Duration = Field(default=24 * HOUR, gt=0)
-    out_at_least: Duration = Field(default=24 * HOUR, gt=0)
+    out_at_least: Duration = Field(default=16 * HOUR, gt=0)
     out_at_most: Duration = Field(default=44 * HOUR, gt=0)
     out_high_after: float = Field(default=1.5, ge=1.0)
     movement_from: float = 10.0

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.model.findings import Level
-from mimamori.model.times import HOUR, MINUTE, NEVER
+from mimamori.model.times import DAY, HOUR, MINUTE, NEVER
 from mimamori.rules.changes import CLEAR, FIRING, PENDING, UNKNOWN
 from mimamori.rules.habit import (
     ACTIVE_RATE,
     Habits,
     Worked,
+    beyond,
     end_spell,
     hazards,
     learn_activity,
@@ -36,6 +37,7 @@ WATCH_FROM = 0.6  # of the threshold: PENDING
 LEFT_ON = 0.05  # chance that what was on stays on (assumed): power takes back at most -log of it
 MOSTLY = 0.5
 OUT_MARGIN, OUT_FADES = 1.5, 0.98  # own longest outing times, and how much of it stays with each later outing
+CALLS_FROM = DAY  # a shorter limit of an outing makes notes sooner, not calls
 PARTS, BLOCK = 2, 1024  # in how many turns a cell is closed, and households on end of one: growth moves none of them
 MOST = 255  # devices of a kind that are told apart
 LOW = int(Level.LOW)
@@ -93,6 +95,7 @@ class Limits(NamedTuple):
     heart: int
     breath: int
     budget: NDArray[np.float64]
+    call_after: float
     sinks: float
     quiet_at_least: int
     at_most: NDArray[np.int64]
@@ -333,7 +336,10 @@ def _judge(h: int, cell: Cell, known: bool, by_events: bool, s: Everything) -> t
         kept.firing[h] = kept.firing[h] or (total >= threshold and long) or quiet >= limits.at_most[own]
     verdict, level = (PENDING if total >= WATCH_FROM * threshold else CLEAR), 0
     if kept.firing[h]:
-        # A night away that nobody was told of is worth a word by day, not a call at night.
-        note = out and away < min(limits.out_high_after * longest, limits.out_at_most[own])
+        if out:  # a night away that nobody was told of is worth a word by day, not a call at night
+            note = away < min(limits.out_high_after * max(longest, CALLS_FROM), limits.out_at_most[own])
+        else:
+            calls = threshold + beyond(h, limits.call_after, s.habits)
+            note = by_events and kept.level[h] <= LOW and total < calls and quiet < limits.at_most[own]
         verdict, level = FIRING, LOW if note else limits.priority
     return (verdict if seen else UNKNOWN), level

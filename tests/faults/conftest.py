@@ -82,7 +82,7 @@ class Devices(threading.Thread):
     """
 
     def __init__(self, port: int, rate: float) -> None:
-        super().__init__(name="devices")
+        super().__init__(name="devices", daemon=True)  # a test that fails before it begins must not keep us
         self.acknowledged: set[tuple[str, int]] = set()
         self.metered: set[tuple[str, int]] = set()  # (household, number), acknowledged too
         self.last = self.counted_from = 0  # ms; the newest stamp, and the first that must not be lost

@@ -142,8 +142,12 @@ def test_kill_9_at_random_moments_under_load(service: Service, devices: Devices,
 
 @pytest.mark.faults
 def test_the_fast_hearts_are_told_through_a_row_of_kills(service: Service, devices: Devices, tally: Tally) -> None:
-    """Each life of ten seconds is shorter than it takes to raise and tell; together they are long enough."""
+    """Each life of ten seconds is shorter than it takes to raise and tell; together they are long enough.
+
+    A life begins when it listens, so that a slow machine does not make it one of no seconds.
+    """
     for _ in range(14):
+        wait_for(service.ticking)
         pause(10)
         service.kill()
         service.start()

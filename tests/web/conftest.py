@@ -87,6 +87,7 @@ class Ward:
     clock: int = NOW
     refuse: str = ""
     seen: list[object] = field(default_factory=list)
+    came: asyncio.Event = field(default_factory=asyncio.Event)
     clients: list[httpx.AsyncClient] = field(default_factory=list)
     errors: list[object] = field(default_factory=list)
     readings: EmbeddedReadings | None = None
@@ -153,6 +154,7 @@ class Ward:
             if answer.done():
                 continue
             self.seen.append(command)
+            self.came.set()
             alert = self.alerts.get(command.alert)
             if self.refuse or alert is None:
                 answer.set_exception(CommandError(self.refuse or "there is no such alert; reload the page"))
@@ -163,6 +165,13 @@ class Ward:
             )  # fmt: skip
             await self.tell(event)
             answer.set_result(None)
+
+    async def obeyed(self, commands: int) -> None:
+        """Returns when so many commands have come; fails after 5 s."""
+        async with asyncio.timeout(5):
+            while len(self.seen) < commands:
+                self.came.clear()
+                await self.came.wait()
 
     async def client(self, **more: object) -> httpx.AsyncClient:
         client = httpx.AsyncClient(base_url=self.url, timeout=10, **more)  # type: ignore[arg-type]

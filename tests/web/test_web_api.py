@@ -109,6 +109,18 @@ async def test_notices_hide_numbers_from_those_who_do_not_need_them(
     page = (await nurse.get("/outbox")).text
     assert "返信1=対応" in page
     assert "+8190" not in page
+    assert "090-1234" not in page
+    assert "090-1234-5678" in (await administrator.get("/outbox")).text
+
+
+async def test_a_call_to_the_resident_is_told_by_the_home(ward: Any, opened_event: Any, notice_for: Any) -> None:
+    event = opened_event("H001")
+    await ward.tell(event, notice_for(event.alert, recipient="home:H001", channel="voice"))
+    nurse = await ward.sign_in("N-01")
+    page = (await nurse.get("/outbox")).text
+    assert "101 C-001 ご本人宅" in page
+    assert "home:H001" not in page
+    assert "the home of 101 C-001" in (await nurse.get("/outbox", params={"lang": "en"})).text
 
 
 async def test_what_was_set_aside_is_told(ward: Any) -> None:

@@ -149,9 +149,7 @@ async def test_an_alert_is_shelved_by_keyboard_and_by_thumb(browser: Browser, wa
     await page.click("#ask-shelve label:has([value='30'])")
     await page.click("#ask-shelve button.main")
     await expect(page.locator("#ask-shelve")).to_be_hidden()
-    async with asyncio.timeout(5):
-        while len(ward.seen) < 2:  # noqa: ASYNC110 - the loop's hand has no event to wait for
-            await asyncio.sleep(0.01)
+    await ward.obeyed(2)
     assert [c.action for c in ward.seen] == ["shelve", "shelve"]
     minutes = [(c.until - ward.clock) / MINUTE for c in ward.seen]
     assert minutes == pytest.approx([60, 30], abs=1)

@@ -19,6 +19,8 @@ from mimamori.model.alert import Category, EventKind, Outcome, Priority
 from mimamori.model.notice import Channel, NoticeKind, Status
 from mimamori.model.readings import RejectReason
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND, parse_instant
+from mimamori.notify.callback import read_call
+from mimamori.notify.codes import CODES, judge
 from mimamori.rules import absent, away, band, climate, cooling, count, evidence, silent, stay
 from mimamori.store.records import Role, TrialStatus
 from mimamori.web.desk import Cause, Doing, TileState
@@ -151,6 +153,22 @@ def test_what_engine_policy_and_senders_note_is_told_in_japanese() -> None:
     )
     assert retold("en", "the rule fired") == "the rule fired"
     assert retold("ja", "膝が痛むとのこと") == "膝が痛むとのこと"
+
+
+@pytest.mark.parametrize("status", ["queued", "completed", "busy", "no-answer", "failed", "canceled"])
+def test_what_became_of_a_call_is_told_in_japanese(status: str) -> None:
+    report = read_call({"CallStatus": status, "CallSid": "CA1"})
+    assert report is not None
+    assert retold("ja", report.detail) != report.detail
+
+
+@pytest.mark.parametrize("code", [*CODES, 0, 99_999])
+def test_why_a_message_did_not_arrive_is_told_in_japanese(code: int) -> None:
+    for http in (0, 404):
+        _, reason = judge(code, http)
+        told = retold("ja", reason)
+        assert told != reason
+        assert f"Twilio {code}" in told
 
 
 def test_every_count_of_the_loop_has_a_text() -> None:

@@ -167,12 +167,24 @@ async def do(
     return RedirectResponse(f"/alerts/{quote(alert, safe='/')}?done=1", 303)
 
 
+async def _called(request: Request, recipients: list[str]) -> Mapping[str, str]:
+    """Who they are in words: staff by name, a resident's own telephone by the home that it stands in."""
+    web, lang = web_of(request), drawing_of(request).lang
+    names = dict(await names_of(web.records, recipients))
+    for who in names:
+        if who.startswith("home:"):
+            tile = web.desk.tile(who.removeprefix("home:"))
+            place = " ".join(filter(None, (tile.room, tile.code))) if tile else who.removeprefix("home:")
+            names[who] = say(lang, "outbox.home-of", place=place)
+    return names
+
+
 @router.get("/outbox")
 async def outbox(request: Request, caller: Annotated[Caller, Depends(Gate("watch", "outbox", "*"))]) -> Response:
     """Every message as sent, newest first."""
     web = web_of(request)
     states = await web.records.notices(limit=200)
-    names = await names_of(web.records, [s.notice.recipient for s in states])
+    names = await _called(request, [s.notice.recipient for s in states])
     rows = [(names[s.notice.recipient], masked(s.notice.address, whole=caller.may("operate")), s) for s in states]
     return page(request, "outbox", caller, here="outbox", rows=rows)
 
@@ -183,7 +195,7 @@ async def health(request: Request, caller: Annotated[Caller, Depends(Gate("watch
     records = web_of(request).records
     rows = await records.quarantined(50) if caller.may("operate") else []
     reached = sorted(await records.reaches(), key=lambda r: (r.works, r.recipient, r.channel))
-    names = await names_of(records, [r.recipient for r in reached])
+    names = await _called(request, [r.recipient for r in reached])
     return page(
         request, "health", caller, here="health", rows=rows, aside=await records.quarantine_counts(), reached=reached,
         names=names,

@@ -99,6 +99,8 @@ class TestBoard:
     def test_the_document_names_each_way_with_its_figures(self) -> None:
         score = Score(way="fixed window", setting="8 h", false=2, false_per_30_days=1.5, found=9, events=10,
                       already_in_alarm=0, median=7.5, mean=8.0, p90=8.5)  # fmt: skip
-        text = as_markdown([Board(name="a set", what="ten homes", household_days=40.0, scores=(score,))])
+        text = as_markdown([Board(name="a set", what="ten homes", household_days=40.0, scores=(score,),
+                                  revision="c0ffee1")])  # fmt: skip
+        assert "ten homes; 40.0 household-days after learning. Code of c0ffee1." in text
         assert "| fixed window | 8 h | 2 | 1.50 | 9 / 10 | 7.50 | 8.00 | 8.50 |" in text
         assert "(scoreboard-a-set.svg)" in text

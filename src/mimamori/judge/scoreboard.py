@@ -64,12 +64,13 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """All ways on one set."""
+    """All ways on one set. revision: of the code that made it ("": unknown); sets may be made at different times."""
 
     name: str
     what: str
     household_days: float
     scores: tuple[Score, ...]
+    revision: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +168,16 @@ def _board(site: Site, file: Path, truth: Path, *, name: str, what: str, learn_d
                 lines = as_lines({h: watch(home, site.zone) for h, home in seen.items()})
                 scores.append(score(way, setting, lines))
     days = evaluate([], events, spans=result.spans, learn=learn).household_days
-    return Board(name=name, what=what, household_days=days, scores=tuple(scores))
+    return Board(name=name, what=what, household_days=days, scores=tuple(scores), revision=_revision())
+
+
+def _revision() -> str:
+    """The checkout's short commit, or "" where there is no checkout."""
+    try:
+        command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def judged_rules(site: Site) -> Site:
@@ -279,7 +289,10 @@ def as_markdown(boards: Sequence[Board]) -> str:
     """The document."""
     parts = [HEAD]
     for board in boards:
-        parts.append(f"\n## {board.name}\n\n{board.what}; {board.household_days:.1f} household-days after learning.\n")
+        made = f" Code of {board.revision}." if board.revision else ""
+        parts.append(
+            f"\n## {board.name}\n\n{board.what}; {board.household_days:.1f} household-days after learning.{made}\n"
+        )
         parts.append(f"\n![delay against false alarms]({_figure(board)})\n")
         parts.append("\n| way | setting | false | in 30 days | found | median h | mean h | p90 h |")
         parts.append("\n|---|---|---:|---:|---:|---:|---:|---:|\n")

@@ -39,6 +39,7 @@ from mimamori.service.channels import addresses, answerable, phone, senders, way
 from mimamori.service.coverage import Coverage
 from mimamori.service.duties import Duties, persons
 from mimamori.service.keep_up import keep_up, known_absences, place
+from mimamori.service.lights import Lights
 from mimamori.service.loop import Loop
 from mimamori.service.retention import Kept, look_after
 from mimamori.service.shadows import Shadows
@@ -148,7 +149,7 @@ async def serve(  # noqa: C901, PLR0915 - straight on, see above
             history=recall(reversed(await ledger.notices(limit=HISTORY)), now),
             outbox=Outbox(ledger, senders(settings, site.alerts.texts, stack), clock=clock.now),
             webhooks=webhook_outbox(ledger, clock.now, stack), addresses=addresses(await ledger.webhooks()),
-            desk=desk, shadows=begun.shadows, away=away, people=people, residents=residents,
+            desk=desk, lights=Lights(clock), shadows=begun.shadows, away=away, people=people, residents=residents,
             ways=ways(settings, site.alerts.limits), missed=missed,
             duties=Duties(people=people, homes=homes_with_phone), stall=Stall(site.zone),
         )  # fmt: skip

@@ -18,6 +18,7 @@ import click
 import numpy as np
 
 from mimamori.app import serve
+from mimamori.compile import compile_rules
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import MINUTE, SECOND
@@ -170,4 +171,6 @@ def bench_restart(site: Path | None, households: int, minutes: int, since_mark: 
 
 
 if __name__ == "__main__":
-    asyncio.run(come_back(load_site(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3]))
+    content = load_site(Path(sys.argv[1]))
+    compile_rules(content)
+    asyncio.run(come_back(content, Path(sys.argv[2]), sys.argv[3]))

@@ -38,6 +38,7 @@ from mimamori.service.board import Wall
 from mimamori.service.coverage import Coverage
 from mimamori.service.duties import Duties
 from mimamori.service.judging import Judging
+from mimamori.service.lights import Lights
 from mimamori.service.shadows import Shadows
 from mimamori.service.snapshot import pack, rows_of
 from mimamori.service.stall import LONGEST, Stall
@@ -47,7 +48,7 @@ from mimamori.store.readings import ReadingStore, StoreError
 from mimamori.store.records import EngineMark, Resident
 from mimamori.stream.clock import MILLISECOND, Clock
 from mimamori.web.changes import OwnLimits, own_by_row
-from mimamori.web.desk import Desk, Light, View
+from mimamori.web.desk import Desk, View
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class Loop:
     addresses: Mapping[str, str] = field(default_factory=dict)  # of the webhooks in use, by id
     missed: Sequence[AlertEvent] = ()  # found before a restart, not yet in the ledger: committed with the first tick
     counts: Counter[str] = field(default_factory=Counter)
-    lights: dict[str, Light] = field(default_factory=dict)
+    lights: Lights
     coverage: Coverage = field(default_factory=Coverage)
     own: Mapping[int, Mapping[str, Settings]] = field(default_factory=dict)
     _waiting: list[ReadingBatch] = field(default_factory=list)
@@ -143,10 +144,10 @@ class Loop:
                 await self.ledger.quarantine(decoded.rejected)
         except (StoreError, LedgerError) as error:
             # Not acknowledged: the broker keeps it and sends it again once we reconnect, or a restart asks for it.
-            self._light("store", f"保存できません: {type(error).__name__}", f"cannot store: {error}", ok=False)
+            self.lights.store(error)
             self.counts["store_failures"] += 1
             await self._store_again(batch, decoded)
-        self._light("store", "保存できています", "readings are stored", ok=True)
+        self.lights.store()
         self.collector.done(delivery)
         self.counts["readings"] += len(batch)
         self.counts["quarantined"] += len(decoded.rejected)
@@ -160,7 +161,8 @@ class Loop:
                 await self._end_tick()
             # The book goes on: who was called and did not answer, and that we stall.
             await self._decide(self.clock.now())
-            self.show(self.clock.now())
+            if not self.judging.busy:
+                self.show(self.clock.now())
             try:
                 await self.readings.append(batch, decoded.marks)
                 await self.ledger.quarantine(decoded.rejected)
@@ -227,10 +229,10 @@ class Loop:
             except LedgerError as error:
                 # The book already holds the events; they stay in hand and are committed with the next tick.
                 self.counts["ledger_failures"] += 1
-                self._light("ledger", "台帳に書けません", f"cannot write the ledger: {error}", ok=False)
+                self.lights.ledger(error)
                 _answer(answers, CommandError("台帳に書けません。もう一度お試しください。"))
                 return False
-        self._light("ledger", "台帳に書けています", "the ledger is written", ok=True)
+        self.lights.ledger()
         self.history, self.away.fresh = planned.history, []
         self.counts["alerts"] += sum(e.kind in {"opened", "reopened"} for e in self._events)
         self.counts["notices"] += len(planned.notices) - len(told)
@@ -304,7 +306,7 @@ class Loop:
             await self.ledger.commit(events=[], notices=[], mark=mark, now=now)
         except LedgerError as error:
             self.counts["ledger_failures"] += 1
-            self._light("ledger", "台帳に書けません", f"cannot write the ledger: {error}", ok=False)
+            self.lights.ledger(error)
         self._mark_due = wall() + max(MARK_EVERY_S, MARK_SHARE * (wall() - begun))
 
     def change_rules(self, site: Site) -> None:
@@ -328,10 +330,7 @@ class Loop:
         """A light for what was entered and no longer fits the files: it is not used, and somebody must look."""
         told = "; ".join([*changes, *limits])[:400]
         ja, _, en = changes[0].partition(" / ") if changes else (told, "", told)
-        self._fault(
-            "changes", f"ファイルに合わなくなった設定は使っていません: {ja}" if told else "",
-            f"settings that no longer fit the files are not used: {en}",
-        )  # fmt: skip
+        self.lights.changes(ja, en or told)
 
     async def send(self, outbox: Outbox, stop: asyncio.Event) -> None:
         """An outbox's own loop: a slow channel never holds up a tick."""
@@ -349,20 +348,10 @@ class Loop:
     def show(self, now: int) -> None:
         """Publish what the consoles see."""
         connected = self.collector.connected
-        self._light(
-            "broker", "ブローカーに接続中" if connected else "ブローカーに接続できません",
-            "connected to the broker" if connected else "no connection to the broker", ok=connected,
-        )  # fmt: skip
-        trouble, self.counts["waiting"] = self.readings.trouble, self.readings.counts.waiting
-        self._light(
-            "history", "履歴に移せません。手元には保存されています" if trouble else "履歴に移せています",
-            f"durable, but not in its final place: {trouble}" if trouble else "readings reach their final place",
-            ok=not trouble,
-        )  # fmt: skip
-        broken = self.shadows.broken
-        self._fault(
-            "shadows", f"試し運転の決まりが止まりました: {broken}" if broken else "", f"shadow rules stopped: {broken}"
-        )
+        self.lights.broker(connected=connected)
+        self.counts["waiting"] = self.readings.counts.waiting
+        self.lights.history(self.readings.trouble)
+        self.lights.shadows(self.shadows.broken)
         alerts = self.book.alerts()
         closed = [a for a in alerts if a.state == "resolved"][-SHOWN_RESOLVED:]
         live = [a for a in alerts if a.state != "resolved"]
@@ -374,18 +363,8 @@ class Loop:
         self.counts["open_alerts"] = len(live)
         self.desk.publish(
             View(now=now, zone=self.site.zone.name, speed=self.clock.speed, tiles=tiles, alerts=(*live, *closed),
-                 lights=tuple(self.lights.values()), counts=dict(self.counts), gaps=self.coverage.gaps(self.homes))
+                 lights=self.lights.shown(), counts=dict(self.counts), gaps=self.coverage.gaps(self.homes))
         )  # fmt: skip
-
-    def _fault(self, name: str, ja: str, en: str) -> None:
-        """A light for what may not be there at all: none until it first goes wrong; "" is well."""
-        if ja or name in self.lights:
-            self._light(name, ja or "異常なし", en if ja else "all is well", ok=not ja)
-
-    def _light(self, name: str, ja: str, en: str, *, ok: bool) -> None:
-        held = self.lights.get(name)
-        if held is None or (held.ok, held.text_en) != (ok, en):
-            self.lights[name] = Light(name=name, ok=ok, text_ja=ja, text_en=en, since=self.clock.now())
 
 
 def _after(batch: ReadingBatch, ticked: int) -> ReadingBatch:

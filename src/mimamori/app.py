@@ -63,11 +63,7 @@ from mimamori.web.sign_in import WebSettings
 
 log = logging.getLogger(__name__)
 HISTORY = 2000
-COLLECT = (
-    10_000,
-    20,
-    200,
-)  # gc.set_threshold: all is looked through after 40 million objects more were made than freed
+COLLECT = (10_000, 10, 10)  # gc.set_threshold: all is looked through once a million objects more were made than freed
 SHEETS = "handover"
 
 Enter = Callable[[Ledger, Homes], Awaitable[None]]

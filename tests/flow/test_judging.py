@@ -17,14 +17,17 @@ async def test_the_loop_goes_on_while_a_step_is_under_way() -> None:
         assert go.wait(10)
         return 7
 
-    await judging.begin(step)  # returns though the step is not over
+    over = asyncio.Event()
+    await judging.begin(step, over.set)  # returns though the step is not over
     assert judging.begun
     assert judging.busy
     assert not judging.done
     changing = asyncio.create_task(judging.still.acquire())
     await asyncio.sleep(0)
     assert not changing.done()
+    assert not over.is_set()
     go.set()
+    await asyncio.wait_for(over.wait(), 5)
     held: list[bool] = []
     assert await judging.end(lambda: held.append(not changing.done())) == 7
     assert held == [True]  # what belongs to the step is done before anybody else may change something
@@ -37,10 +40,10 @@ async def test_the_loop_goes_on_while_a_step_is_under_way() -> None:
 
 async def test_a_step_that_raises_is_told_and_holds_nothing() -> None:
     judging = Judging[int]()
-    await judging.begin(lambda: 1 // 0)
+    await judging.begin(lambda: 1 // 0, lambda: None)
     with pytest.raises(ZeroDivisionError):
         await judging.end(lambda: None)
     assert not judging.busy
-    await judging.begin(lambda: 3)
+    await judging.begin(lambda: 3, lambda: None)
     assert await judging.end(lambda: None) == 3
     judging.close()

@@ -175,8 +175,12 @@ class Collector:
         return await _set_within(self._connected, timeout)
 
     async def wait(self, timeout: float) -> bool:  # noqa: ASYNC109
-        """True as soon as something is there to take, False after `timeout` seconds without."""
+        """True as soon as something is there to take or `wake` is called, False after `timeout` seconds without."""
         return await _set_within(self._arrived, timeout)
+
+    def wake(self) -> None:
+        """Whoever waits goes on at once, though there may be nothing to take."""
+        self._arrived.set()
 
     def take(self) -> Delivery:
         """All messages received since the last time; empty when none. Give it back to `done` when they are safe."""

@@ -41,10 +41,11 @@ class Judging(Generic[T]):
         """Whether there is a step to be ended."""
         return self._step is not None
 
-    async def begin(self, step: Callable[[], T]) -> None:
-        """Starts one; the one before has been ended. Returns soon, whether it is over or not."""
+    async def begin(self, step: Callable[[], T], over: Callable[[], None]) -> None:
+        """Starts one; the one before has been ended. Returns soon, over or not; calls `over` once it is."""
         await self.still.acquire()
         self._step = asyncio.get_running_loop().run_in_executor(self._thread, step)
+        self._step.add_done_callback(lambda _: over())
         await asyncio.wait([self._step], timeout=QUICK_S)
 
     async def end(self, after: Callable[[], None]) -> T:

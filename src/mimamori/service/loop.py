@@ -182,7 +182,7 @@ class Loop:
             self._events += self.stall.look(self.book, self._ticked, now, self.clock.speed)
             self.coverage.downtime(self._ticked, now)
         self._ticked = now
-        await self.judging.begin(lambda: self._judge(batch, now, gap=gap))
+        await self.judging.begin(lambda: self._judge(batch, now, gap=gap), self.collector.wake)
 
     def _judge(self, batch: ReadingBatch, now: int, *, gap: bool) -> FindingBatch:
         """In the thread of `judging`: touches the engine and the shadows only."""

@@ -138,6 +138,17 @@ def test_what_was_known_is_known_after_a_restart(homes: Homes, metrics: Metrics,
     assert kept == Decoder(homes, metrics, profiles).decode(told, NOW).batch.taken.tolist()
 
 
+def test_two_devices_whose_topics_have_one_checksum_are_two(metrics: Metrics) -> None:
+    homes = Homes()
+    for household in ("plumless", "buckeroo"):  # of which CRC-32 makes no difference
+        homes.add_device(household, "bed1")
+    decoder = Decoder(homes, metrics, ())
+    for at, household in enumerate(("plumless", "buckeroo")):
+        topic = f"mimamori/v1/{household}/bed1/readings"
+        words = [come({"seq": s, "v": {"heartbeat": 1}}, 10 * at + s, topic=topic) for s in (5, 6, 7)]
+        assert taken(decoder, *words) == [10 * at + 5, 10 * at + 6, 10 * at + 7]
+
+
 def test_a_vendors_counter_is_found_where_its_profile_says(homes: Homes, metrics: Metrics) -> None:
     vendor = Profile.model_validate({
         "name": "bed-sensor", "title": {"ja": "寝台", "en": "bed"}, "period": "10s", "silent_after": "1m",

@@ -14,6 +14,7 @@ Two messages of one device are never given the same time, as they would be when 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import blake2b
 from typing import Protocol
 from zlib import crc32
 
@@ -29,6 +30,8 @@ RESTARTED = 1
 AGAIN = 2
 """Times one counted message is recognised. A counter that stands still (at 255) must not swallow what follows."""
 APART = 1000  # ns
+WORDS = 24
+"""Bits of a key for the words, besides 40 for the topic: those alone keep the counters of two devices apart."""
 MARK = np.dtype([("key", "<u8"), ("got", "<i8"), ("at", "<i8"), ("seq", "<i8"), ("mid", "<i4")])
 
 
@@ -54,6 +57,7 @@ class Unstamped:
         self._by_mid: dict[int, tuple[int, int, int]] = {}  # packet id -> (key, got, messages before it)
         self._counted: dict[int, list[list[int]]] = {}  # topic's sum -> the last [seq, key, got, times recognised]
         self._newest: dict[int, int] = {}  # topic's sum -> the newest time given
+        self._sums: dict[str, int] = {}  # of topics of registered devices, so bounded
         self._passed = 0
         self._new: list[tuple[int, int, int, int, int]] = []
         for body in marks:
@@ -71,12 +75,12 @@ class Unstamped:
 
         Later by so many microseconds as others of its topic came in the same millisecond.
         """
-        key = crc32(message.topic.encode()) << 32 | crc32(message.payload)
+        key = self._sum_of(message.topic) << WORDS | crc32(message.payload) & ((1 << WORDS) - 1)
         counter = -1 if seq is None else seq
         got = self._redelivered(message, key)
         if got is None:
             got = self._sent_again(key, counter)
-        first = max(message.got, self._newest.get(key >> 32, 0) + APART) if got is None else got
+        first = max(message.got, self._newest.get(key >> WORDS, 0) + APART) if got is None else got
         self._note(key, first, counter, message.mid)
         return first
 
@@ -85,6 +89,12 @@ class Unstamped:
         marks, self._new = self._new, []
         return np.array(marks, MARK).tobytes() if marks else b""
 
+    def _sum_of(self, topic: str) -> int:
+        known = self._sums.get(topic)
+        if known is None:
+            known = self._sums[topic] = int.from_bytes(blake2b(topic.encode(), digest_size=5).digest(), "big")
+        return known
+
     def _redelivered(self, message: Arrived, key: int) -> int | None:
         if not message.dup:
             return None
@@ -92,7 +102,7 @@ class Unstamped:
         return known[1] if known and known[0] == key and self._passed - known[2] < RECALL else None
 
     def _sent_again(self, key: int, seq: int) -> int | None:
-        counted = self._counted.get(key >> 32, [])
+        counted = self._counted.get(key >> WORDS, [])
         # a counter that has never moved says nothing: its device may send the same number for ever
         for known in counted if len(counted) > 1 and seq > RESTARTED else ():
             if known[0] == seq and known[1] == key and known[3] < AGAIN:
@@ -102,12 +112,12 @@ class Unstamped:
 
     def _note(self, key: int, got: int, seq: int, mid: int) -> None:
         self._new.append((key, got, self._passed, seq, mid))
-        self._newest[key >> 32] = max(got, self._newest.get(key >> 32, got))
+        self._newest[key >> WORDS] = max(got, self._newest.get(key >> WORDS, got))
         if mid >= 0:
             self._by_mid[mid] = (key, got, self._passed)
         if seq < 0:
             return
-        counted = self._counted.setdefault(key >> 32, [])
+        counted = self._counted.setdefault(key >> WORDS, [])
         if any(known[0] == seq and known[1] == key and known[2] == got for known in counted):
             return
         if counted and seq <= counted[-1][0]:  # it has begun anew, gone round, or stands still

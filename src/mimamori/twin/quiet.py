@@ -31,7 +31,7 @@ class EvidenceTwin:
         self.sinks = level.ALARM_RAISES * DAY / self.spec.power_alone_false_alarm_in / habit.SLOTS
         self.nats = dict.fromkeys(SIGNS, 0.0)
         self.abed = [0.0] * habit.SLOTS
-        self.run, self.longest_out = 0, 0
+        self.run, self.longest_out, self.grade = 0, 0, 0
         self.was_out = self.firing = self.alarmed = False
         self.left_at = self.since = NEVER
         self.working: dict[str, float] = {}
@@ -153,6 +153,10 @@ class EvidenceTwin:
             self.firing = self.firing or (self.total() >= threshold and long) or still >= spec.at_most
         grade, verdict = 0, Verdict.PENDING if self.total() >= quiet.WATCH_FROM * threshold else Verdict.CLEAR
         if self.firing:
-            note = home.out and gone < min(spec.out_high_after * longest, spec.out_at_most)
+            calls = threshold + self.habit.excess / self.habit.peak_weight * log(spec.call_after)
+            note = by_events and self.grade <= Level.LOW and self.total() < calls and still < spec.at_most
+            if home.out:
+                note = gone < min(spec.out_high_after * max(longest, quiet.CALLS_FROM), spec.out_at_most)
             verdict, grade = Verdict.FIRING, int(Level.LOW) if note else self.priority
+        self.grade = grade
         return (verdict if seen else Verdict.UNKNOWN), grade, self.since

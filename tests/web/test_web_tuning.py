@@ -119,6 +119,7 @@ async def test_a_residents_own_limit_is_set_and_taken_back(ward: Any) -> None:
     assert lines[-1].endswith("主治医の指示")
     for what, value, told in (
         ("stayed-in-bed|more_by_day.medium", "6h", "日中の在床がふだんより長い時間（中）"),
+        ("inactivity|out_at_most", "48h", "この方 2日 ／ 病棟 1日20時間"),
         ("inactivity|at_most", "20h", "生活の動きなし"), ("heart-rate-unusual|deviations", "3", "標準偏差"),
         ("no-breathing|confirm_at_most", "4m", "信号が途絶えてから知らせるまで（最長）"),
     ):  # fmt: skip

@@ -19,9 +19,7 @@ async def test_the_loop_goes_on_while_a_step_is_under_way() -> None:
 
     over = asyncio.Event()
     await judging.begin(step, over.set)  # returns though the step is not over
-    assert judging.begun
-    assert judging.busy
-    assert not judging.done
+    assert (judging.begun, judging.busy, judging.done) == (True, True, False)
     changing = asyncio.create_task(judging.still.acquire())
     await asyncio.sleep(0)
     assert not changing.done()
@@ -33,8 +31,7 @@ async def test_the_loop_goes_on_while_a_step_is_under_way() -> None:
     assert held == [True]  # what belongs to the step is done before anybody else may change something
     assert await asyncio.wait_for(changing, 5)
     judging.still.release()
-    assert not judging.busy
-    assert not judging.begun
+    assert (judging.busy, judging.begun) == (False, False)
     judging.close()
 
 

@@ -163,7 +163,9 @@ async def test_every_text_is_previewed_with_its_length(ward: Any) -> None:
         assert row["units"] == sms_length(row["text"])
         assert row["units"] <= row["most"] <= row["limit"]
         assert "{" not in row["text"]
-    assert "A-01" in next(r["text"] for r in rows if r["key"] == "sms.first")
+    texts = {r["key"]: r["text"] for r in rows}
+    assert "A-01" in texts["sms.first"]
+    assert "すでにN-01が" in texts["reply.already"]
 
 
 async def test_a_form_that_is_refused_keeps_what_was_written(ward: Any) -> None:

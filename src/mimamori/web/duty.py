@@ -6,7 +6,7 @@ May import alerts, model and web.records. Pure values of content, staff and `now
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import get_args
 from zoneinfo import ZoneInfo
@@ -102,7 +102,7 @@ def previews(texts: Texts, zone: Zone, now: int) -> list[Preview]:
         "sms.bundle": bundle_text(texts, alerts, zone, now),
         "sms.test": drill_text(texts, zone, now),
     }
-    made |= {f"reply.{key}": reply_text(texts, key, first) for key in _REPLIES}
+    made |= {f"reply.{key}": reply_text(texts, key, replace(first, owner="N-01")) for key in _REPLIES}
     return [_preview(texts, key, text, language) for key, text in made.items()]
 
 

@@ -270,5 +270,6 @@ def _come_back(told: Block, state: State, signs: Rows) -> None:
         return
     if not known:
         state.lone[home], second = newest, NEVER
-        state.inside[highest] = newest
+        for i in signs:  # each of them: which one stands highest is chance
+            state.inside[told.device[i]] = newest
     state.second[home] = newest if two and second == NEVER else second

@@ -146,7 +146,7 @@ class HomeTwin:
             return
         if not known:
             self.lone, self.second = newest, NEVER
-            self.inside[last] = newest
+            self.inside.update(dict.fromkeys((d for _, d in inside), newest))
         if two and self.second == NEVER:
             self.second = newest
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections import Counter
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +63,11 @@ def ask():
 
 
 def test_machine_code_of_a_version_before_is_passed_over(tmp_path: Path) -> None:
-    file = tmp_path / "of_a_version.py"
+    file, edited = tmp_path / "of_a_version.py", count(start=1_800_000_000, step=60)
 
     def ask(bundle: str, more: int) -> float:
         file.write_text(MODULE.format(bundle=bundle, more=more))
+        os.utime(file, (at := next(edited), at))  # Python takes two edits of one second and one length for one
         spec = importlib.util.spec_from_file_location(file.stem, file)
         assert spec is not None
         assert spec.loader is not None

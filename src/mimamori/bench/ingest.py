@@ -22,7 +22,7 @@ from mimamori.bench.metered import Metered, instants
 from mimamori.compile import compile_rules
 from mimamori.influxd import Influxd
 from mimamori.model.homes import Homes
-from mimamori.model.times import SECOND
+from mimamori.model.times import EPOCH_HIGH, SECOND
 from mimamori.mosquitto import Mosquitto, free_port
 from mimamori.rules.engine import Engine
 from mimamori.sensors.collector import Collector
@@ -208,6 +208,8 @@ async def _drive(load: Load, broker: Mosquitto, store: Metered, inlet: _Inlet | 
     steady, minutes = begin, list[float]()
     watching = asyncio.create_task(_watch(minutes))
     words = (broker.port, load.rate, load.seconds, load.households)
+    if load.start:
+        store.steady = EPOCH_HIGH  # all is the start until that is over
     blast = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "mimamori.simulator.blast", *map(str, words), stdout=asyncio.subprocess.PIPE
     )

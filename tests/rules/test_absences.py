@@ -15,10 +15,10 @@ from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import HISTORICAL, ReadingBatch, no_readings, reading_batch
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND, parse_instant
+from mimamori.rules import told as as_entered
 from mimamori.rules.absences import AWAITED, AWAY, EARLY, FLEETING, HOME, LONGEST, holds
 from mimamori.rules.engine import Engine
 from mimamori.rules.spec import Drift, Rule, Usual
-from mimamori.rules.told import Told as stream_of_absences  # noqa: N813 - Told is this file's own
 from mimamori.site import Site, load_site
 
 METRICS = Metrics()
@@ -284,7 +284,7 @@ def test_a_stream_cut_anywhere_is_told_of_absences_as_a_service_that_ticks(site:
             journal.append(Declaration(at=now, household="A", spans=tuple(spans[: int(rng.integers(2)) or 1])))
             live.declare({0: journal[-1].spans})
     again = Engine(homes, rules, METRICS, site.zone)
-    stream, now = stream_of_absences(again, homes, journal), 0
+    stream, now = as_entered.Told(again, homes, journal), 0
     for part in np.split(np.arange(done), np.sort(rng.choice(done, 6, replace=False))):
         now = int(batch.got[part].max(initial=now))
         stream.step(batch.take(part), now)

@@ -14,7 +14,6 @@ from mimamori.model.times import MINUTE
 from mimamori.web import live as web_live
 from mimamori.web.desk import Desk, View, worst_first
 from mimamori.web.drawing import drawings
-from mimamori.web.guard import Caller, Web
 from mimamori.web.live import Live
 from mimamori.web.parts import Wall
 
@@ -31,6 +30,10 @@ STEP = st.lists(
 
 def view_of(tiles: dict[int, Any], now: int = NOW) -> View:
     return View(now=now, zone="Asia/Tokyo", speed=1.0, tiles=tuple(tiles.values()), alerts=(), lights=())
+
+
+async def always() -> bool:
+    return True
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -88,14 +91,10 @@ async def test_a_line_that_is_held_up_gets_all_in_order_and_holds_up_nobody(a_ti
     live.offer("wall.ja", wall)
     desk.publish(view_of({0: a_tile(0)}))
     slow, quick = Line(), Line()
-    web: Web = None  # type: ignore[assignment]  # asked at the fifteenth beat only
-    caller: Caller = None  # type: ignore[assignment]
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(live.run())
         for line in (slow, quick):
-            tasks.create_task(
-                live.serve("wall.ja", web=web, caller=caller, since="", receive=line.receive, send=line.send)
-            )
+            tasks.create_task(live.serve("wall.ja", may=always, since="", receive=line.receive, send=line.send))
         for line in (slow, quick):
             await line.has("H001")
         slow.open.clear()
@@ -119,13 +118,10 @@ async def test_a_line_that_stays_held_up_is_ended(a_tile: Any, monkeypatch: Any)
     live.offer("wall.ja", Wall(DRAWING))
     desk.publish(view_of({0: a_tile(0)}))
     slow, quick = Line(), Line()
-    nobody: Any = None
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(live.run())
         serving = [
-            tasks.create_task(
-                live.serve("wall.ja", web=nobody, caller=nobody, since="", receive=line.receive, send=line.send)
-            )
+            tasks.create_task(live.serve("wall.ja", may=always, since="", receive=line.receive, send=line.send))
             for line in (slow, quick)
         ]
         for line in (slow, quick):

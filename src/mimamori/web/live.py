@@ -12,6 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -29,6 +30,9 @@ _LOG = logging.getLogger(__name__)
 
 Encode = Callable[[Change], Awaitable[str]]
 """A change as the JSON text of one event; awaited once for all who look at this part."""
+
+May = Callable[[], Awaitable[bool]]
+"""Whether the sign-in that opened a connection still holds."""
 
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -139,8 +143,8 @@ class Live:
             _LOG.warning("live: a part could not be drawn (%s)", type(error).__name__)
             return None
 
-    async def serve(self, name: str, *, web: Web, caller: Caller, since: str, receive: Receive, send: Send) -> None:
-        """Answer one connection: what it missed, then changes as they come, and a beat every 2 s."""
+    async def serve(self, name: str, *, may: May, since: str, receive: Receive, send: Send) -> None:
+        """Answer one connection: what it missed, then changes as they come, and a beat every 2 s, while it `may`."""
         part, listener = self._parts[name], _Listener(send)
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         part.listeners.add(listener)
@@ -148,7 +152,7 @@ class Live:
         try:
             await _write(send, await self._missed(part, since))
             listener.follows = True
-            await self._feed(listener, web, caller)
+            await self._feed(listener, may)
         except OSError:
             return  # the console went away in the middle of a message
         finally:
@@ -166,12 +170,12 @@ class Live:
             part.whole = (newest, self._event(change, await part.encode(change)))
         return part.whole[1]
 
-    async def _feed(self, listener: _Listener, web: Web, caller: Caller) -> None:
+    async def _feed(self, listener: _Listener, may: May) -> None:
         beats = 0
         while (message := await listener.waiting.get()) is not None and not self._desk.closed:
             if message.startswith(_BEAT):
                 beats += 1
-                if beats % RECHECK == 0 and not await _still(web, caller):
+                if beats % RECHECK == 0 and not await may():
                     await _write(listener.send, b"event: out\ndata: {}\n\n")
                     return
             await _write(listener.send, message)
@@ -221,5 +225,5 @@ class LiveResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         del scope
         await self._live.serve(
-            self._name, web=self._web, caller=self._caller, since=self._since, receive=receive, send=send
+            self._name, may=partial(_still, self._web, self._caller), since=self._since, receive=receive, send=send
         )

@@ -32,6 +32,7 @@ from mimamori.rules.spec import (
     Unexpected,
     Usual,
 )  # fmt: skip
+from mimamori.rules.unheard import cut_off, flapping, outage, silent, span_of
 
 FEW_EXPECTED = 0.5  # signs of life; fewer, and only the level of power was there to judge by
 SOON_COLD = 12.0  # hours; farther ahead nobody can tell
@@ -59,7 +60,7 @@ def explain_of(rule: Rule, zone: Zone, metrics: Metrics, rules: Sequence[Rule] =
 def _again(condition: Flapping, rules: Sequence[Rule]) -> Explain:
     titles = {r.name: (r.title.ja, r.title.en) for r in rules}
     names = [titles.get(name, (name, name)) for name in condition.of]
-    return lambda facts, _since, _at: _flapping(facts, names[int(facts["which"])])
+    return lambda facts, _since, _at: flapping(facts, names[int(facts["which"])])
 
 
 def _explain(rule: Rule, zone: Zone, metrics: Metrics) -> Explain:
@@ -78,9 +79,9 @@ def _explain(rule: Rule, zone: Zone, metrics: Metrics) -> Explain:
         figure, hours = metrics[metrics.index(condition.metric)], condition.between.length / HOUR
         return lambda facts, _since, _at: _drift(facts, figure, hours)
     if isinstance(condition, Outage):
-        return lambda facts, since, at: _outage(facts, _clock(zone, since, at), everybody=condition.of == "everybody")
-    tell = {Away: _away, Absent: _absent, Rise: _rise, Count: _count, Silent: _silent, Stay: _stay,
-            Cooling: _cooling, CutOff: _cut_off, Overdue: _overdue, Unexpected: _unexpected,
+        return lambda facts, since, at: outage(facts, _clock(zone, since, at), everybody=condition.of == "everybody")
+    tell = {Away: _away, Absent: _absent, Rise: _rise, Count: _count, Silent: silent, Stay: _stay,
+            Cooling: _cooling, CutOff: cut_off, Overdue: _overdue, Unexpected: _unexpected,
     }[type(condition)]  # fmt: skip
     return lambda facts, since, at: tell(facts, _clock(zone, since, at))
 
@@ -99,19 +100,10 @@ def _clock(zone: Zone, since: int, at: int) -> tuple[str, str]:
     return f"{days}日前の{text}", f"{text} {days} days ago"
 
 
-def _span(hours: float) -> tuple[str, str]:
-    whole, minutes = divmod(round(hours * 60), 60)
-    if not whole:
-        return f"{minutes}分", f"{minutes} min"
-    if not minutes:
-        return f"{whole}時間", f"{whole} h"
-    return f"{whole}時間{minutes}分", f"{whole} h {minutes} min"
-
-
 def _evidence(facts: Mapping[str, float], since: tuple[str, str], hours: float) -> tuple[str, str]:
-    span = _span(hours)
+    span = span_of(hours)
     if facts.get("out", 0) > 0:
-        limit = _span(facts["limit_hours"])
+        limit = span_of(facts["limit_hours"])
         return (
             f"{since[0]}ごろ外出したまま{span[0]}戻っていません（この方の目安は{limit[0]}）。",
             f"Went out around {since[1]} and has not come back for {span[1]} (this household's limit: {limit[1]}).",
@@ -232,7 +224,7 @@ def _time_of_day(minutes: float) -> str:
 
 
 def _stay(facts: Mapping[str, float], _: tuple[str, str]) -> tuple[str, str]:
-    day, usual_day, in_all, usual_all = (_span(facts[f]) for f in FACTS_OF_A_STAY)
+    day, usual_day, in_all, usual_all = (span_of(facts[f]) for f in FACTS_OF_A_STAY)
     sentence_ja = (
         f"ふだんより長く床についています。この24時間で{in_all[0]}（ふだん{usual_all[0]}）、"
         f"日中は{day[0]}（ふだん{usual_day[0]}）でした。"
@@ -269,7 +261,7 @@ def _cooling(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, s
 
 
 def _overdue(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, str]:
-    late, limit = _span(facts["hours_late"]), _span(facts["limit_hours"])
+    late, limit = span_of(facts["hours_late"]), span_of(facts["limit_hours"])
     ja = f"登録された不在は{since[0]}に終わりましたが、その後{late[0]}、帰宅のしるしがありません（目安{limit[0]}）。"
     en = (
         f"The declared absence ended at {since[1]}; for {late[1]} since then no sign of a return has been seen "
@@ -279,7 +271,12 @@ def _overdue(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, s
 
 
 def _unexpected(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, str]:
-    minutes, window, kinds, left = facts["minutes"], facts["window_minutes"], facts["kinds"], _span(facts["hours_left"])
+    minutes, window, kinds, left = (
+        facts["minutes"],
+        facts["window_minutes"],
+        facts["kinds"],
+        span_of(facts["hours_left"]),
+    )
     ja = (
         f"不在の登録中ですが、{since[0]}から動きがあります（{window:.0f}分間に{minutes:.0f}分、センサー{kinds:.0f}種類）。"
         f"早く帰宅されたか、ほかの人がいるのかを確認。登録は残り{left[0]}。"
@@ -292,7 +289,7 @@ def _unexpected(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str
 
 
 def _climate(facts: Mapping[str, float], since: tuple[str, str], *, hot: bool, by_heat_index: bool) -> tuple[str, str]:
-    value, limit, span = facts["value"], facts["limit"], _span(facts["minutes"] / 60)
+    value, limit, span = facts["value"], facts["limit"], span_of(facts["minutes"] / 60)
     room, humidity = facts["temperature"], facts["humidity"]
     side = ("以上", "at or above") if hot else ("以下", "at or below")
     name = ("暑さ指数(WBGT)", "heat index (WBGT)") if by_heat_index else ("室温", "room temperature")
@@ -334,73 +331,3 @@ def _drift(facts: Mapping[str, float], metric: Metric, hours: float) -> tuple[st
         f"in the last week, usually {usual:.1f}."
     )
     return sentence_ja, sentence_en
-
-
-def _silent(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, str]:
-    minutes = facts["minutes"]
-    span = _span(minutes / 60)
-    if facts["offline"] > 0:
-        return (
-            f"センサーの接続が切れました（最後の通信は{since[0]}）。このセンサーでは見守れません。",
-            f"The sensor lost its connection (last heard {since[1]}). Nothing is known through it.",
-        )
-    return (
-        f"{since[0]}からセンサーの通信がありません（{span[0]}）。このセンサーでは見守れません。",
-        f"Nothing from this sensor for {span[1]}, since {since[1]}. Nothing is known through it.",
-    )
-
-
-def _cut_off(facts: Mapping[str, float], since: tuple[str, str]) -> tuple[str, str]:
-    span, pause = _span(facts["minutes"] / 60), max(facts["pause_minutes"], 1)
-    if facts["offline"] > 0:
-        return (
-            f"中継機器の接続が切れ、{since[0]}から住まいのどの機器からも通信がありません（{span[0]}）。この間は見守れません。",
-            (
-                f"The gateway lost its connection; nothing from any device of the home for {span[1]}, since {since[1]}."
-                " Nobody is watched there."
-            ),
-        )
-    return (
-        (
-            f"{since[0]}から、住まいのどの機器からも通信がありません（{span[0]}。ふだんは{pause:.0f}分以内に届きます）。"
-            "この間は見守れません。"
-        ),
-        (
-            f"Nothing from any device of the home for {span[1]}, since {since[1]}; usually something comes within "
-            f"{pause:.0f} min. Nobody is watched there."
-        ),
-    )
-
-
-def _outage(facts: Mapping[str, float], since: tuple[str, str], *, everybody: bool) -> tuple[str, str]:
-    homes, known = facts["households"], facts["known"]
-    if everybody:
-        return (
-            (
-                f"{since[0]}から、どの世帯からも通信がありません（{homes:.0f}世帯）。ブローカーか、そこまでの回線の停止と"
-                "考えられます。この間はどなたも見守れません。"
-            ),
-            (
-                f"Nothing from any household since {since[1]} ({homes:.0f} of them): the broker, or the line to it, is "
-                "down. Nobody is watched meanwhile."
-            ),
-        )
-    return (
-        (
-            f"{since[0]}ごろから、{known:.0f}世帯中{homes:.0f}世帯の通信が一斉に途絶えました。停電か通信障害の恐れが"
-            "あります。ブローカーは動いています。"
-        ),
-        (
-            f"{homes:.0f} of {known:.0f} households have fallen silent together since about {since[1]}: a power cut, or"
-            " a line that they share. The broker works."
-        ),
-    )
-
-
-def _flapping(facts: Mapping[str, float], title: tuple[str, str]) -> tuple[str, str]:
-    turns, looks, each = int(facts["turns"]), int(facts["looks"]), _span(facts["hours"] / facts["looks"])
-    all_ja, all_en = _span(facts["hours"])
-    return (
-        f"「{title[0]}」が出たり消えたりを繰り返しています（直近{all_ja}を{each[0]}ごとに見て、{looks}回のうち{turns}回で変化）。",
-        f'"{title[1]}" turns on and off over and over: in {turns} of the last {looks} looks of {each[1]} ({all_en}).',
-    )

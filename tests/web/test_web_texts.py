@@ -30,6 +30,8 @@ from mimamori.web.words import LANGS, ago, catalogue, clock, number, span
 
 WEB = files("mimamori.web")
 SOURCE = Path(__file__).parents[2] / "src/mimamori"
+# Read at import, before there are threads: CPython 3.11 confuses a parse with one that interrupts it (its gh-106905).
+TREES = {p: ast.parse(p.read_text("utf-8")) for f in ("alerts", "notify") for p in sorted((SOURCE / f).glob("*.py"))}
 TEMPLATES = sorted((p.name, p.read_text("utf-8")) for p in WEB.joinpath("templates").iterdir())
 CODE = [
     p.read_text("utf-8") for f in (WEB, WEB.joinpath("static")) for p in f.iterdir() if p.name.endswith((".py", ".js"))
@@ -126,8 +128,8 @@ def test_spans_and_times_in_words() -> None:
 
 def noted(folder: str, skip: set[str]) -> Iterator[tuple[str, str]]:
     """Every sentence that code of a folder notes as a reason or a detail, with 3m where something is filled in."""
-    for path in sorted((SOURCE / folder).glob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))) if path.name not in skip else ():
+    for path in (p for p in TREES if p.parent.name == folder and p.name not in skip):
+        for node in ast.walk(TREES[path]):
             named = isinstance(node, ast.keyword) and node.arg in {"reason", "detail"}
             kept = isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "reason"
             if isinstance(node, ast.keyword | ast.Assign) and (named or kept):

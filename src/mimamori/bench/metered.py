@@ -120,6 +120,7 @@ def instants(path: Path, metric: str) -> tuple[int, int]:
     """
     connection = connect(path)
     try:
+        connection.execute("BEGIN")  # one moment for all three: sealing may go on, and moves rows from one to the next
         keys = Keys(connection)
         wanted, home = keys.metric(metric), keys.device_home
         found: list[NDArray[np.int64]] = [np.empty(0, np.int64)]

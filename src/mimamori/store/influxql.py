@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
-from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
-from influxdb_client.domain.write_precision import WritePrecision
-from influxdb_client.rest import ApiException
 
 from mimamori.store.lines import Table
 from mimamori.store.readings import StoreError
 
-NS: WritePrecision = WritePrecision.NS  # type: ignore[assignment]  # a plain str in the library
+if TYPE_CHECKING:
+    from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
+    from influxdb_client.domain.write_precision import WritePrecision
+
+NS: WritePrecision = "ns"  # type: ignore[assignment]  # a plain str in the library
 TIMEOUT = 30.0  # s; a point written twice is the same point, so a late answer may be taken for none
 NO_SUCH_PAGE = "page not found"
 """What 1.x says of a way it does not know; of a database it does not know, it says so."""
@@ -54,9 +55,7 @@ class Server:
             raise ValueError(f'InfluxDB\'s URL is "{url}"; write http://host:8086')
         self._url, self._bucket, self._org = url.rstrip("/"), bucket, org
         basic = ":" in token
-        self._client = InfluxDBClientAsync(
-            url=self._url, token=token, org=org or "-", auth_basic=basic, timeout=int(TIMEOUT * 1000)
-        )  # no enable_gzip: it costs more of our processor than a local network of bytes
+        self._client = _client(self._url, token, org or "-", basic=basic)
         self._write = self._client.write_api().write
         self._is_old = False  # 1.6 or 1.7
         headers = {"Authorization": f"Token {token}"} if token and not basic else {}
@@ -73,6 +72,8 @@ class Server:
 
     async def write(self, lines: Sequence[bytes]) -> None:
         """All of them, or one of our three errors; of a refused request the good lines may be stored."""
+        from influxdb_client.rest import ApiException  # noqa: PLC0415 - there since `_client`
+
         body = b"\n".join(lines)
         try:
             if not self._is_old:
@@ -134,6 +135,14 @@ class Server:
         after = str(headers.get("Retry-After", ""))
         away.after = float(after) if after.isdecimal() else 0.0
         return away
+
+
+def _client(url: str, token: str, org: str, *, basic: bool) -> InfluxDBClientAsync:
+    """The library's own. Loaded only here: a site with the embedded store need not wait for it at each start."""
+    from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync  # noqa: PLC0415
+
+    # no enable_gzip: it costs more of our processor than a local network of bytes
+    return InfluxDBClientAsync(url=url, token=token, org=org, auth_basic=basic, timeout=int(TIMEOUT * 1000))
 
 
 def _words(body: str) -> str:

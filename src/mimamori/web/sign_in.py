@@ -9,18 +9,19 @@ import asyncio
 import hashlib
 import hmac
 import secrets
+from base64 import b64encode
 from collections import deque
 from dataclasses import dataclass
 from datetime import timedelta
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
+from argon2.low_level import ARGON2_VERSION
 
 from mimamori.model.times import HOUR, MINUTE
 from mimamori.web.records import Records, Session, Staff
 
 _HASHER = PasswordHasher()
-_NOBODY = _HASHER.hash(secrets.token_hex(16))  # verified for an unknown id, so that both failures take as long
 _LANES = 2  # argon2 takes 64 MB and a core each; more at once would starve the loop
 
 
@@ -49,6 +50,16 @@ class WebSettings:
     def cookie_age(self) -> int:
         """Seconds, for the cookie's Max-Age."""
         return int(timedelta(microseconds=self.session // 1000).total_seconds())
+
+
+def _nobodys() -> str:
+    """A hash that no password has, made of chance in place of work; verifying against it takes as long as any."""
+    salt, body = (b64encode(secrets.token_bytes(n)).rstrip(b"=").decode() for n in (_HASHER.salt_len, _HASHER.hash_len))
+    cost = f"m={_HASHER.memory_cost},t={_HASHER.time_cost},p={_HASHER.parallelism}"
+    return f"$argon2id$v={ARGON2_VERSION}${cost}${salt}${body}"
+
+
+_NOBODY = _nobodys()  # verified for an unknown id, so that both failures take as long
 
 
 def hash_password(password: str) -> str:

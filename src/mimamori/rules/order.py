@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.rules.kernel import Block, Rows, compiled
+from mimamori.rules.kernel import Block, compiled
 
 SHORT = 24  # readings of a household; more are sorted by their key first
 SPAN = 47  # bits of a key for the time, 39 hours; what lies beyond them is told apart by the time itself
@@ -54,12 +54,22 @@ def in_order(records: Records) -> Block:
     n = len(records)
     rows, keys = np.arange(n), np.empty(n, np.int64)
     begin = 0
-    for i in range(n):
-        keys[i] = records[i, KEY]
-        if records[i, WHO] >> 32 != records[begin, WHO] >> 32:
-            _sort(rows[begin:i], keys[begin:i], records)
-            begin = i
-    _sort(rows[begin:], keys[begin:], records)
+    while begin < n:
+        end = begin
+        while end < n and records[end, WHO] >> 32 == records[begin, WHO] >> 32:
+            keys[end] = records[end, KEY]
+            end += 1
+        if end - begin > SHORT:
+            order = np.argsort(keys[begin:end])
+            rows[begin:end] = begin + order
+            keys[begin:end] = keys[begin:end][order]
+        for k in range(begin + 1, end):  # insertion: mostly they came in order
+            row, key, j = rows[k], keys[k], k
+            while j > begin and (keys[j - 1] > key or (keys[j - 1] == key and _after(rows[j - 1], row, records))):
+                rows[j], keys[j] = rows[j - 1], keys[j - 1]
+                j -= 1
+            rows[j], keys[j] = row, key
+        begin = end
     home, device, metric = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int16)
     value, taken = np.empty(n, np.int64), np.empty(n, np.int64)
     for i in range(n):
@@ -70,21 +80,6 @@ def in_order(records: Records) -> Block:
         value[i] = records[row, VALUE]
         taken[i] = records[row, TAKEN]
     return Block(home, device, metric, value.view(np.float64), taken)
-
-
-@compiled
-def _sort(rows: Rows, keys: NDArray[np.int64], records: Records) -> None:
-    """Insertion sort of the readings of one household, by their keys: mostly they came in order."""
-    if len(rows) > SHORT:
-        order = np.argsort(keys)
-        rows[:] = rows[order]
-        keys[:] = keys[order]
-    for k in range(1, len(rows)):
-        row, key, j = rows[k], keys[k], k
-        while j > 0 and (keys[j - 1] > key or (keys[j - 1] == key and _after(rows[j - 1], row, records))):
-            rows[j], keys[j] = rows[j - 1], keys[j - 1]
-            j -= 1
-        rows[j], keys[j] = row, key
 
 
 @compiled

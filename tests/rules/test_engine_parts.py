@@ -14,7 +14,7 @@ from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import no_readings, reading_batch
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND, parse_instant, zone_table
-from mimamori.rules.columns import Column, Columns
+from mimamori.rules.columns import Column, Columns, Once
 from mimamori.rules.engine import Engine
 from mimamori.rules.explain import explain_of
 from mimamori.rules.kinds import facts_of
@@ -68,6 +68,20 @@ class TestColumns:
         with pytest.raises(ValueError, match="declared twice"):
             Columns([*DECLARED, DECLARED[0]])
         assert Columns(DECLARED).bytes_per_home() == 8 + 2 * 4
+
+    def test_what_is_made_of_columns_is_made_anew_when_rows_come_or_are_replaced(self) -> None:
+        columns = Columns(DECLARED, capacity=1)
+        sizes = Once(columns, lambda: [len(columns.room()), len(columns.room("device"))])
+        first = sizes()
+        assert sizes() is first == [0, 0]
+        columns.fit(homes=3, devices=2)
+        assert sizes() == [3, 2]
+        before = sizes()
+        columns.restore(columns.snapshot())
+        assert sizes() is not before
+        before = sizes()
+        sizes.drop()
+        assert sizes() is not before
 
 
 class TestTimeOfDay:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -112,7 +113,7 @@ class Zone:
 
     def local(self, at: int) -> int:
         """Nanoseconds since 1970-01-01 00:00 on the wall clock of this zone."""
-        return at + int(self.offsets[np.searchsorted(self.begins, at, side="right") - 1])
+        return at + int(self.offsets[bisect_right(self.begins, at) - 1])  # numpy's own takes ten times as long for one
 
     def local_many(self, at: Nanos) -> Nanos:
         """As `local` for an (n,) array; NEVER stays NEVER."""

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from mimamori.model.declared import Span
 from mimamori.model.times import DAY, HOUR, NEVER
+from mimamori.rules.changes import CLEAR
 from mimamori.rules.columns import Column, Columns
+from mimamori.rules.kernel import lean
 from mimamori.rules.latest import POWER
 from mimamori.rules.spec import (
     Absent,
@@ -62,6 +64,17 @@ Rows = NDArray[np.intp]
 def holds(condition: Condition) -> bool:
     """Whether a rule is held while the resident is declared away."""
     return type(condition) in FLEETING and getattr(condition, "while_absent", "hold") == "hold"
+
+
+@lean
+def concerned(state: int, absence: NDArray[np.int8], verdict: NDArray[np.int8], found: Rows) -> int:
+    """How many households, in `found`, a rule has to look at: those in that state, and whom it told of as not clear."""
+    n = 0
+    for h in range(len(found)):
+        if absence[h] == state or verdict[h] != CLEAR:
+            found[n] = h
+            n += 1
+    return n
 
 
 class Absences:

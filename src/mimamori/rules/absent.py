@@ -5,7 +5,7 @@ May import model and rules. The sensor must still be talking: if it is not, noth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from mimamori.model.findings import FindingBatch, no_findings
 from mimamori.model.times import MINUTE, NEVER, SECOND, Nanos
-from mimamori.rules.changes import CLEAR, FIRING, LEVELS, UNKNOWN, findings_of, rows_of
-from mimamori.rules.columns import Column
-from mimamori.rules.kernel import Rows, inlined, lean
+from mimamori.rules.changes import CLEAR, FIRING, LEVELS, UNKNOWN, findings_of
+from mimamori.rules.columns import Column, Once
+from mimamori.rules.kernel import Rows, bound, inlined, lean
 from mimamori.rules.latest import Shared
 from mimamori.rules.own import Own
 from mimamori.rules.spec import Absent, Condition, Rule
@@ -128,6 +128,7 @@ class AbsentDetector:
         self.metric: int | None = self._bed
         self._heart = shared.metrics.index("heart_rate")
         self._breath = shared.metrics.index("respiration_rate")
+        self._ready = Once(shared.columns, self._prepare)
         self.own = Own(shared.columns, condition)
         self.own.derive = self._derive
         self._derive((condition,))
@@ -139,6 +140,7 @@ class AbsentDetector:
             np.array([c.confirm_at_most for c in each], np.int64), spec.seen_within, spec.sensor_within,
             int(LEVELS[self._rule.priority]),
         )  # fmt: skip
+        self._ready.drop()
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -160,11 +162,16 @@ class AbsentDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the minute that ends at `at` (ns, whole minute)."""
-        c, found = self._columns, rows_of(self._columns)
+        judge, arrays = self._ready()
+        changed = judge(at, *arrays)
+        return self._findings(self._columns.room()[:changed], at) if changed else no_findings()
+
+    def _prepare(self) -> tuple[Callable[..., int], tuple[Home, NDArray[np.uint16], Kept, Limits, Rows]]:
+        """The loop, and all that it is given at each minute."""
+        c = self._columns
         home, kept = Home(*c.bundle(Home._fields)), Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))
-        count = self._latest.minute(self.metric)[1]
-        changed = _judge(at, home, count, kept, self._limits, found)
-        return self._findings(found[:changed], at) if changed else no_findings()
+        arrays = home, self._latest.minute(self.metric)[1], kept, self._limits, c.room()
+        return bound(_judge, 0, *arrays), arrays
 
     def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
         return findings_of(

@@ -8,7 +8,7 @@ whoever sits down with a newspaper at five has not fallen.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from mimamori.model.findings import FindingBatch, Level, no_findings
 from mimamori.model.times import DAY, MINUTE, NEVER
-from mimamori.rules.changes import CLEAR, FIRING, PENDING, UNKNOWN, findings_of, rows_of
-from mimamori.rules.columns import Column
-from mimamori.rules.kernel import Rows, compiled, inlined, lean
+from mimamori.rules.changes import CLEAR, FIRING, PENDING, UNKNOWN, findings_of
+from mimamori.rules.columns import Column, Once
+from mimamori.rules.kernel import Rows, bound, inlined, lean
 from mimamori.rules.latest import BED, Shared
 from mimamori.rules.own import Own
 from mimamori.rules.spec import Away, Condition, Rule
@@ -46,6 +46,16 @@ class Home(NamedTuple):
     taken: NDArray[np.int64]
     last_sign: NDArray[np.int64]
     own: NDArray[np.uint16]
+
+
+class Devices(NamedTuple):
+    """The shared columns of devices that are looked at, (d,) each, in ns."""
+
+    device_home: NDArray[np.int32]
+    channel: NDArray[np.int8]
+    silent: NDArray[np.bool_]
+    heard: NDArray[np.int64]
+    period: NDArray[np.int64]
 
 
 class Kept(NamedTuple):
@@ -214,18 +224,15 @@ def _tell(rows: Rows, m: Moment, s: Everything, table: NDArray[np.float64]) -> N
         table[i, 3] = (away if sign == NEVER else m.at - sign) / MINUTE
 
 
-@compiled
-def _sensors(
-    home: NDArray[np.int32], channel: NDArray[np.int8], silent: NDArray[np.bool_], heard: NDArray[np.int64],
-    period: NDArray[np.int64], rows: int, at: int,
-) -> NDArray[np.int8]:  # fmt: skip
-    """(n,) TALKS, LATE or SILENT: the worst of the household's bed sensors. All others are (d,), in ns."""
-    worst = np.zeros(rows, np.int8)
-    for d in range(len(home)):
-        if channel[d] == BED:
-            late = at - heard[d] > max(LATE_AFTER * period[d], LATE_AT_LEAST)
-            worst[home[d]] = max(worst[home[d]], SILENT if silent[d] else LATE if late else TALKS)
-    return worst
+@lean
+def _hear_sensors(at: int, c: Devices, worst: NDArray[np.int8]) -> None:
+    """Sets `worst` (n,) to TALKS, LATE or SILENT: the worst of the household's bed sensors."""
+    for h in range(len(worst)):
+        worst[h] = TALKS
+    for d in range(len(c.device_home)):
+        if c.channel[d] == BED:
+            h, late = c.device_home[d], at - c.heard[d] > max(LATE_AFTER * c.period[d], LATE_AT_LEAST)
+            worst[h] = max(worst[h], SILENT if c.silent[d] else LATE if late else TALKS)
 
 
 class AwayDetector:
@@ -240,6 +247,7 @@ class AwayDetector:
         self._rule, self._index, self._spec = rule, index, condition
         self._columns, self._zone = shared.columns, shared.zone
         self.metric: int | None = shared.metrics.index("in_bed")
+        self._ready = Once(shared.columns, self._prepare)
         self.own = Own(shared.columns, condition)
         self.own.derive = self._derive
         self._derive([condition])
@@ -252,6 +260,7 @@ class AwayDetector:
             self.metric, shortest, longest, no_sign_for, float(spec.high_after), spec.between.length / MINUTE,
             math.log(spec.start_limit / MINUTE) - Z99 * PRIOR_SPREAD,
         )  # fmt: skip
+        self._ready.drop()
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -274,8 +283,9 @@ class AwayDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the minute that ends at `at`."""
-        found = rows_of(self._columns)
-        changed = _judge(self._moment(at), self._everything(at), found)
+        hear, judge, devices, everything, found = self._ready()
+        hear(at, devices, everything.sensor)
+        changed = judge(self._moment(at), everything, found)
         return self._findings(found[:changed], at) if changed else no_findings()
 
     def _moment(self, at: int) -> Moment:
@@ -283,14 +293,16 @@ class AwayDetector:
         goes_on = between.holds(self._zone.time_of_day(at))
         return Moment(at, between.holds(before), goes_on, (before + 1 - between.begin) % DAY)
 
-    def _everything(self, at: int) -> Everything:
-        c = self._columns
-        return Everything(
+    def _prepare(self) -> tuple[Callable[..., None], Callable[..., int], Devices, Everything, Rows]:
+        """The two loops, and all that they are given at each minute."""
+        c, found = self._columns, self._columns.room()
+        devices = Devices(*(c[name] for name in Devices._fields))
+        everything = Everything(
             Home(*c.bundle(Home._fields)), Kept(*c.bundle(Kept._fields, f"{self._rule.name}.")), self._limits,
-            _sensors(
-                c["device_home"], c["channel"], c["silent"], c["heard"], c["period"], c.rows["home"], at
-            ),
+            np.zeros(len(found), np.int8),
         )  # fmt: skip
+        hear = bound(_hear_sensors, 0, devices, everything.sensor)
+        return hear, bound(_judge, self._moment(0), everything, found), devices, everything, found
 
     def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
         left = self._c("left")[rows]
@@ -303,7 +315,7 @@ class AwayDetector:
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
         table = np.zeros((len(rows), len(FACTS)))
         if at != NEVER:  # else nothing was ever judged
-            _tell(rows, self._moment(at), self._everything(at), table)
+            _tell(rows, self._moment(at), self._ready()[3], table)
         table[:, -1] = self.own.apart(rows)
         return table
 

@@ -6,7 +6,7 @@ of the last so many.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,10 +24,9 @@ from mimamori.rules.changes import (
     findings_of,
     instant,
     minutes_since,
-    rows_of,
 )  # fmt: skip
-from mimamori.rules.columns import Column
-from mimamori.rules.kernel import Rows, bits_of, inlined, lean
+from mimamori.rules.columns import Column, Once
+from mimamori.rules.kernel import Rows, bits_of, bound, inlined, lean
 from mimamori.rules.latest import Minute, Shared
 from mimamori.rules.own import Own
 from mimamori.rules.spec import Band, Condition, Rule
@@ -147,6 +146,7 @@ class BandDetector:
         self.metric: int | None = shared.metrics.index(condition.metric)
         self._bed = shared.metrics.index("in_bed")
         self._hold = condition.hold // MINUTE
+        self._ready = Once(shared.columns, self._prepare)
         self.own = Own(shared.columns, condition)
         self.own.derive = self._derive
         self._derive([condition])
@@ -160,6 +160,7 @@ class BandDetector:
             (1 << self._spec.out_of // MINUTE) - 1, self._hold, self._spec.clear_after // MINUTE,
             self._spec.unknown_after // MINUTE, self._spec.backed_by != "nothing", self._spec.of == "least",
         )  # fmt: skip
+        self._ready.drop()
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -182,12 +183,17 @@ class BandDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the minute that ends at `at` (ns, whole minute)."""
-        c, found = self._columns, rows_of(self._columns)
+        judge, everything, found = self._ready()
+        changed = judge(at, everything, found)
+        return self._findings(found[:changed], at) if changed else no_findings()
+
+    def _prepare(self) -> tuple[Callable[..., int], Everything, Rows]:
+        """The loop, and all that it is given at each minute."""
+        c, found = self._columns, self._columns.room()
         minute = Minute(c["value"][self._bed], *self._latest.minute(self.metric))
         kept = Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))
-        least = self._latest.least(self.metric)
-        changed = _judge(at, Everything(minute, least, c["moved"], c["own"], kept, self._limits), found)
-        return self._findings(found[:changed], at) if changed else no_findings()
+        everything = Everything(minute, self._latest.least(self.metric), c["moved"], c["own"], kept, self._limits)
+        return bound(_judge, 0, everything, found), everything, found
 
     def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
         return findings_of(

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from mimamori.model.findings import FACTS, FindingBatch, Level, Verdict, concat_findings, no_findings
 from mimamori.model.times import MINUTE, NEVER, Nanos
-from mimamori.rules.columns import Columns
 
 NOT_DUE = 2**62
 """ns, of a row that nothing but new readings can change: most rows at most minutes, and the rules pass them over."""
@@ -70,11 +69,6 @@ def judged(*, firing: NDArray[np.bool_], pending: NDArray[np.bool_], known: NDAr
     verdict[firing] = Verdict.FIRING
     verdict[~known] = Verdict.UNKNOWN
     return verdict.astype(np.int8)
-
-
-def rows_of(columns: Columns) -> NDArray[np.intp]:
-    """(n,) room for the rows of all households, for loops that note who changed."""
-    return np.empty(columns.rows["home"], np.intp)
 
 
 def instant(minute: NDArray[np.int32]) -> Nanos:

@@ -7,7 +7,7 @@ counts, not readings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from mimamori.model.findings import FindingBatch, no_findings
 from mimamori.model.times import MINUTE, NEVER
-from mimamori.rules.changes import CLEAR, FIRING, LEVELS, NOT_DUE, PENDING, UNKNOWN, findings_of, rows_of
-from mimamori.rules.columns import Column
-from mimamori.rules.kernel import Rows, inlined, lean
+from mimamori.rules.changes import CLEAR, FIRING, LEVELS, NOT_DUE, PENDING, UNKNOWN, findings_of
+from mimamori.rules.columns import Column, Once
+from mimamori.rules.kernel import Rows, bound, inlined, lean
 from mimamori.rules.latest import Shared
 from mimamori.rules.own import Own
 from mimamori.rules.spec import Climate, Condition, Rule
@@ -186,6 +186,7 @@ class ClimateDetector:
         # One sense for both: how far above the limit, where a cold limit is a limit of minus the temperature.
         self._sign = 1.0 if condition.high else -1.0
         self._holds = [condition.hold.get(p, NOT_DUE) for p in ORDER]  # type: ignore[call-overload]
+        self._ready = Once(shared.columns, self._prepare)
         self.own = Own(shared.columns, condition)
         self.own.derive = self._derive
         self._derive([condition])
@@ -198,6 +199,7 @@ class ClimateDetector:
             self._spec.measure == "wbgt", float(self._spec.clear_margin), self._spec.clear_after,
             self._spec.unknown_after,
         )  # fmt: skip
+        self._ready.drop()
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -216,12 +218,17 @@ class ClimateDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the minute that ends at `at` (ns, whole minute)."""
-        c, found = self._columns, rows_of(self._columns)
+        judge, everything, found = self._ready()
+        changed = judge(at, everything, found)
+        return self._findings(found[:changed], at) if changed else no_findings()
+
+    def _prepare(self) -> tuple[Callable[..., int], Everything, Rows]:
+        """The loop, and all that it is given at each minute."""
+        c, found = self._columns, self._columns.room()
         humidity = c["value"][self._humidity], c["taken"][self._humidity]
         home = Home(*self._latest.minute(self.metric), *humidity, c["own"])
-        kept = Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))
-        changed = _judge(at, Everything(home, kept, self._limits), found)
-        return self._findings(found[:changed], at) if changed else no_findings()
+        everything = Everything(home, Kept(*c.bundle(Kept._fields, f"{self._rule.name}.")), self._limits)
+        return bound(_judge, 0, everything, found), everything, found
 
     def _c(self, name: str) -> NDArray[Any]:
         return self._columns[f"{self._rule.name}.{name}"]

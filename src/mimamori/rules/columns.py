@@ -5,12 +5,14 @@ May import model only. Arrays are struct-of-arrays with the household (or device
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Columns:
         self._whole = {c.name: _filled(c, self._capacity[c.axis]) for c in declared}
         self._live: dict[str, NDArray[Any]] = {}
         self._bundles: dict[tuple[str, tuple[str, ...]], list[NDArray[Any]]] = {}
+        self._rooms: dict[str, NDArray[np.intp]] = {}
         self._cut_views()
 
     def declare(self, more: Sequence[Column]) -> None:
@@ -65,6 +68,12 @@ class Columns:
             known = [a.view(np.uint16) if a.dtype == np.float16 else a for a in arrays]
             self._bundles[prefix, fields] = known
         return known
+
+    def room(self, axis: Literal["home", "device"] = "home") -> NDArray[np.intp]:
+        """(n,) for the rows of that axis that a loop finds; the next loop writes over it."""
+        if axis not in self._rooms:
+            self._rooms[axis] = np.empty(self.rows[axis], np.intp)
+        return self._rooms[axis]
 
     def fit(self, *, homes: int, devices: int) -> None:
         """Make room for that many rows; new rows hold their fill values. Never shrinks."""
@@ -91,6 +100,7 @@ class Columns:
     def _cut_views(self) -> None:
         self.version += 1
         self._bundles.clear()
+        self._rooms.clear()
         self._live = {n: self._whole[n][..., : self.rows[c.axis]] for n, c in self.declared.items()}
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
@@ -121,6 +131,24 @@ class Columns:
             for c in self.declared.values()
             if c.axis == "home"
         )
+
+
+class Once(Generic[T]):
+    """What is made of columns, kept until rows come or are replaced."""
+
+    def __init__(self, columns: Columns, make: Callable[[], T]) -> None:
+        self._columns, self._make = columns, make
+        self._made: T | None = None
+        self._version = -1
+
+    def __call__(self) -> T:
+        if self._made is None or self._version != self._columns.version:
+            self._made, self._version = self._make(), self._columns.version
+        return self._made
+
+    def drop(self) -> None:
+        """Something else that it was made of is another."""
+        self._made = None
 
 
 def _filled(column: Column, capacity: int) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mimamori.model.findings import FindingBatch, Level, no_findings
 from mimamori.model.times import HOUR, MINUTE, NEVER
-from mimamori.rules.changes import CLEAR, FIRING, LEVELS, PENDING, UNKNOWN, findings_of, rows_of
+from mimamori.rules.changes import CLEAR, FIRING, LEVELS, PENDING, UNKNOWN, findings_of
 from mimamori.rules.columns import Column
 from mimamori.rules.kernel import Rows, inlined, lean, number, pattern
 from mimamori.rules.latest import Shared
@@ -284,7 +284,7 @@ class CoolingDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the ten minutes that end at `at` (ns)."""
-        found, noon = rows_of(self._columns), self._zone.time_of_day(at) // CELL == LEARN_AT // CELL
+        found, noon = self._columns.room(), self._zone.time_of_day(at) // CELL == LEARN_AT // CELL
         changed = _judge(at, noon, self._everything(), found)
         return self._findings(found[:changed], at) if changed else no_findings()
 

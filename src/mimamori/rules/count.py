@@ -8,7 +8,7 @@ Whose nights went over the limit before is told of only when it goes on for long
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from mimamori.model.findings import FindingBatch, Level, no_findings
 from mimamori.model.times import MINUTE, NEVER
-from mimamori.rules.changes import CLEAR, FIRING, LEVELS, PENDING, UNKNOWN, findings_of, rows_of
-from mimamori.rules.columns import Column
+from mimamori.rules.changes import CLEAR, FIRING, LEVELS, PENDING, UNKNOWN, findings_of
+from mimamori.rules.columns import Column, Once
 from mimamori.rules.fold import SETTLES
-from mimamori.rules.kernel import Rows, bits_of, compiled, inlined, lean, number, pattern
+from mimamori.rules.kernel import Rows, bits_of, bound, inlined, lean, number, pattern
 from mimamori.rules.latest import BED, MOTION, Shared
 from mimamori.rules.own import Own
 from mimamori.rules.spec import Condition, Count, Rule
@@ -44,6 +44,15 @@ class Home(NamedTuple):
     last_sign: NDArray[np.int64]
     last_door: NDArray[np.int64]
     own: NDArray[np.uint16]
+
+
+class Devices(NamedTuple):
+    """The shared columns of devices that are looked at, (d,) each."""
+
+    device_home: NDArray[np.int32]
+    channel: NDArray[np.int8]
+    silent: NDArray[np.bool_]
+    heard: NDArray[np.int64]
 
 
 class Kept(NamedTuple):
@@ -221,16 +230,20 @@ def _tell(rows: Rows, at: int, s: Everything, table: NDArray[np.float64]) -> Non
         table[i, 4] = _door(h, at, s)
 
 
-@compiled
-def _seen(
-    home: NDArray[np.int32], channel: NDArray[np.int8], silent: NDArray[np.bool_], rows: int
-) -> NDArray[np.bool_]:
-    """(n,) whether it has a sensor of motion or of the bed that is not silent. home, channel, silent: (d,)"""
-    seen = np.zeros(rows, np.bool_)
-    for d in range(len(home)):
-        if not silent[d] and (channel[d] == MOTION or channel[d] == BED):
-            seen[home[d]] = True
-    return seen
+@lean
+def _hear(at: int, c: Devices, s: Everything, seen: NDArray[np.bool_], talks: NDArray[np.bool_]) -> None:
+    """Sets `seen` (n,), whether it has a sensor of motion or of the bed that is not silent, and `talks` (n,), whether a
+    device of it was heard in this minute, which is asked only while there is an alert.
+    """
+    alerts = False
+    for h in range(len(seen)):
+        seen[h] = talks[h] = False
+        alerts = alerts or s.kept.level[h] > 0
+    for d in range(len(c.device_home)):
+        if not c.silent[d] and (c.channel[d] == MOTION or c.channel[d] == BED):
+            seen[c.device_home[d]] = True
+        if alerts and c.heard[d] > at - MINUTE:
+            talks[c.device_home[d]] = True
 
 
 class CountDetector:
@@ -246,6 +259,7 @@ class CountDetector:
         self._rule, self._index, self._spec = rule, index, condition
         self._columns, self._zone = shared.columns, shared.zone
         self._bed = shared.metrics.index("in_bed")
+        self._ready = Once(shared.columns, self._prepare)
         self.own = Own(shared.columns, condition)
         self.own.derive = self._derive
         self._derive([condition])
@@ -259,6 +273,7 @@ class CountDetector:
             self._bed, lowest, highest, spec.window // MINUTE, spec.start_limit - ABOVE * PRIOR_SPREAD,
             float(spec.pending_at), spec.settled_after, int(LEVELS[self._rule.priority]),
         )  # fmt: skip
+        self._ready.drop()
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -284,25 +299,26 @@ class CountDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the minute that ends at `at` (ns, whole minute)."""
-        c, found, between = self._columns, rows_of(self._columns), self._spec.between
-        seen = _seen(c["device_home"], c["channel"], c["silent"], len(found))
-        within, goes_on = (between.holds(self._zone.time_of_day(t)) for t in (at - 1, at))
-        changed = _judge(Moment(at, within, goes_on, seen, self._talks(at)), self._everything(), found)
+        hear, judge, devices, before, everything, found = self._ready()
+        hear(at, devices, everything, before.seen, before.talks)
+        within, goes_on = (self._spec.between.holds(self._zone.time_of_day(t)) for t in (at - 1, at))
+        moment = Moment(at, within, goes_on, before.seen, before.talks)
+        changed = judge(moment, everything, found)
         return self._findings(found[:changed], at) if changed else no_findings()
+
+    def _prepare(self) -> tuple[Callable[..., None], Callable[..., int], Devices, Moment, Everything, Rows]:
+        """The two loops, and all that they are given at each minute; of the moment the arrays alone hold."""
+        c, found, everything = self._columns, self._columns.room(), self._everything()
+        devices = Devices(*(c[name] for name in Devices._fields))
+        moment = Moment(0, False, False, np.zeros(len(found), bool), np.zeros(len(found), bool))
+        hear = bound(_hear, 0, devices, everything, moment.seen, moment.talks)
+        return hear, bound(_judge, moment, everything, found), devices, moment, everything, found
 
     def _everything(self) -> Everything:
         c = self._columns
         return Everything(
             Home(*c.bundle(Home._fields)), Kept(*c.bundle(Kept._fields, f"{self._rule.name}.")), self._limits
         )
-
-    def _talks(self, at: int) -> NDArray[np.bool_]:
-        """(n,) bool: a device of it was heard in this minute; asked only while there is an alert."""
-        c = self._columns
-        talks = np.zeros(c.rows["home"], bool)
-        if self._c("level").any():
-            talks[c["device_home"][c["heard"] > at - MINUTE]] = True
-        return talks
 
     def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
         minutes = self._c("minutes")[rows]

@@ -6,6 +6,7 @@ and where its own pauses are longer than the rule allows, its silence may be its
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +15,9 @@ from numpy.typing import NDArray
 from mimamori.model.findings import FindingBatch, Level, no_findings
 from mimamori.model.times import MINUTE, NEVER
 from mimamori.rules.cause import ITSELF, KEEPS_TIME, cut, rejoin, silence
-from mimamori.rules.changes import CLEAR, FIRING, LEVELS, NOT_DUE, PENDING, UNKNOWN, findings_of, rows_of
-from mimamori.rules.columns import Column
-from mimamori.rules.kernel import Rows, inlined, lean
+from mimamori.rules.changes import CLEAR, FIRING, LEVELS, NOT_DUE, PENDING, UNKNOWN, findings_of
+from mimamori.rules.columns import Column, Once
+from mimamori.rules.kernel import Rows, bound, inlined, lean
 from mimamori.rules.latest import Shared
 from mimamori.rules.spec import CutOff, Rule
 
@@ -127,6 +128,7 @@ class CutOffDetector:
         condition = rule.condition
         assert isinstance(condition, CutOff)
         self._rule, self._index, self._spec, self._columns = rule, index, condition, shared.columns
+        self._ready = Once(shared.columns, self._prepare)
         self._limits = Limits(
             float(condition.periods), float(condition.at_least), float(condition.at_most), float(condition.offline_for),
             float(condition.held_for), float(condition.medium_after), int(LEVELS[rule.priority]),
@@ -144,14 +146,21 @@ class CutOffDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge at `at` (ns, whole minute) every household that was heard, or whose time has come."""
-        c, rows = self._columns, self._columns.rows["home"]
-        turned = Turned(rows_of(c), rows_of(c), rows_of(c), np.empty(rows, np.int64))
-        home, kept = Home(*c.bundle(Home._fields)), Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))
-        changed, cuts, backs = _judge(at, home, kept, self._limits, turned)
-        cut(c, turned.cut[:cuts], ITSELF)
-        rejoin(c, turned.back[:backs], at)
+        judge, arrays = self._ready()
+        changed, cuts, backs = judge(at, *arrays)
+        turned = arrays[-1]
+        cut(self._columns, turned.cut[:cuts], ITSELF)
+        rejoin(self._columns, turned.back[:backs], at)
         found = turned.found[:changed]
         return self._findings(found, turned.quiet[found], at) if changed else no_findings()
+
+    def _prepare(self) -> tuple[Callable[..., tuple[int, int, int]], tuple[Home, Kept, Limits, Turned]]:
+        """The loop, and all that it is given at each minute."""
+        c, rows = self._columns, self._columns.rows["home"]
+        home, kept = Home(*c.bundle(Home._fields)), Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))
+        turned = Turned(c.room(), np.empty(rows, np.intp), np.empty(rows, np.intp), np.empty(rows, np.int64))
+        arrays = home, kept, self._limits, turned
+        return bound(_judge, 0, *arrays), arrays
 
     def _findings(self, rows: NDArray[np.intp], quiet: NDArray[np.int64], at: int) -> FindingBatch:
         c, name = self._columns, self._rule.name

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mimamori.model.findings import FindingBatch, no_findings
 from mimamori.model.times import DAY, MINUTE, NEVER
-from mimamori.rules.changes import CLEAR, FIRING, LEVELS, PENDING, UNKNOWN, findings_of, rows_of
+from mimamori.rules.changes import CLEAR, FIRING, LEVELS, PENDING, UNKNOWN, findings_of
 from mimamori.rules.columns import Column
 from mimamori.rules.kernel import Rows, inlined, lean, number, pattern
 from mimamori.rules.latest import Shared
@@ -203,7 +203,7 @@ class DriftDetector:
         between = self._spec.between
         if not between.holds(self._zone.time_of_day(at - 1)):
             return no_findings()
-        c, found, ends = self._columns, rows_of(self._columns), self._zone.time_of_day(at) == between.end % DAY
+        c, found, ends = self._columns, self._columns.room(), self._zone.time_of_day(at) == between.end % DAY
         value = c.whole("value")
         home = Home(value[self._figure], c.whole("taken")[self._figure], value[self._bed])
         kept = Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.model.findings import FindingBatch, concat_findings, no_findings
 from mimamori.model.times import DAY, HOUR, NEVER
-from mimamori.rules.changes import LEVELS, findings_of, rows_of
-from mimamori.rules.columns import Column
+from mimamori.rules.changes import LEVELS, findings_of
+from mimamori.rules.columns import Column, Once
 from mimamori.rules.habit import SLOTS, Habits, Worked, begin_slot, fade, habit_columns, nothing_worked, slot_of
+from mimamori.rules.kernel import bound
 from mimamori.rules.later import Later
 from mimamori.rules.latest import POWER, Shared
 from mimamori.rules.level import (
@@ -69,6 +71,7 @@ class EvidenceDetector:
         self._uses = np.array([s in condition.signs for s in SIGNS])[:, None]
         self._keep = float(np.exp(-DAY / condition.forget_after))
         self._metrics = [shared.metrics.index(name) for name in ("in_bed", "heart_rate", "respiration_rate")]
+        self._ready = Once(shared.columns, self._prepare)
         self.own = Own(shared.columns, condition)
         self.own.derive = self._derive
         self._derive((condition,))
@@ -88,6 +91,7 @@ class EvidenceDetector:
             float(spec.call_after), ALARM_RAISES * DAY / spec.power_alone_false_alarm_in / SLOTS, spec.quiet_at_least,
             at_most, out_at_least, out_at_most, float(spec.out_high_after), int(LEVELS[self._rule.priority]),
         )  # fmt: skip
+        self._ready.drop()
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -127,27 +131,35 @@ class EvidenceDetector:
         slot, habits = slot_of(local), self._habits()
         if slot_of(local - CELL) != slot:
             fade(self._columns.rows["home"], slot, self._keep, habits, self._work(habits))
-        self._ready(slot, habits)
+        self._begin_slot(slot, habits)
         return no_findings()
 
     def _close(self, part: int, at: int) -> FindingBatch:
         """Close the cell for every so manieth block of households."""
-        c, name, local = self._columns, self._rule.name, self._zone.local(at - 1)
-        slot, closes, rows = slot_of(local), (local + 1) % LEVEL_CELL == 0, c.rows["home"]
-        habits = self._habits()
-        told = sensors(Devices(*(c[f] for f in Devices._fields)), rows, part, closes)
-        cell = Cell(at, slot, local // DAY, closes, *told)
-        room = Room(rows_of(c), np.empty(len(SIGNS)), np.empty(len(SIGNS)), np.empty(BINS))
-        everything = Everything(
-            Home(*c.bundle(Home._fields)), Kept(*c.bundle(Kept._fields, f"{name}.")), habits, self._levels(),
-            self._ready(slot, habits), self._limits, room,
-        )  # fmt: skip
-        changed = close(rows, part, cell, everything)
+        local, rows = self._zone.local(at - 1), self._columns.rows["home"]
+        slot, closes = slot_of(local), (local + 1) % LEVEL_CELL == 0
+        count, close_cell, devices, everything = self._ready()
+        self._begin_slot(slot, everything.habits)
+        cell = Cell(at, slot, local // DAY, closes, *count(devices, rows, part, closes))
+        changed = close_cell(rows, part, cell, everything)
         if part == PARTS - 1 and closes and slot == SLOTS - 1:
             self._forgets.put(lambda first, last: forget(first, last, self._levels()), rows)
         if part == PARTS - 1 and closes and slot == NIGHT_BEGINS + NIGHT_SLOTS - 1:
             self._quiet.put(lambda first, last: learn_quiet(first, last, self._levels()), rows)
-        return self._findings(room.found[:changed], at) if changed else no_findings()
+        return self._findings(everything.room.found[:changed], at) if changed else no_findings()
+
+    def _prepare(self) -> tuple[Callable[..., Any], Callable[..., int], Devices, Everything]:
+        """The two loops, and all that they are given at each cell."""
+        c, habits = self._columns, self._habits()
+        room = Room(c.room(), np.empty(len(SIGNS)), np.empty(len(SIGNS)), np.empty(BINS))
+        devices = Devices(*(c[f] for f in Devices._fields))
+        everything = Everything(
+            Home(*c.bundle(Home._fields)), Kept(*c.bundle(Kept._fields, f"{self._rule.name}.")), habits,
+            self._levels(), self._work(habits), self._limits, room,
+        )  # fmt: skip
+        cell = Cell(0, 0, 0, False, *sensors(devices, 0, PARTS, False))
+        count = bound(sensors, devices, 0, 0, False)
+        return count, bound(close, 0, 0, cell, everything), devices, everything
 
     def resume(self, gap: int) -> None:
         """Nobody watched for `gap` ns: that time is not counted as quiet. What fires already keeps its beginning."""
@@ -157,13 +169,12 @@ class EvidenceDetector:
     def _habits(self) -> Habits:
         return Habits(*self._columns.bundle(Habits._fields, f"{self._rule.name}."))
 
-    def _ready(self, slot: int, habits: Habits) -> Worked:
+    def _begin_slot(self, slot: int, habits: Habits) -> None:
         """What is worked out of the habits, for this slot of day."""
         worked = self._work(habits)
         if self._slot != slot:
             begin_slot(self._columns.rows["home"], slot, habits, worked)
             self._slot = slot
-        return worked
 
     def _levels(self) -> Levels:
         return Levels(*self._columns.bundle(Levels._fields, f"{self._rule.name}.level_"))

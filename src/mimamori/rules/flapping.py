@@ -7,6 +7,7 @@ which nothing turned counts only while something is heard: silence is no steadin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 from mimamori.model.findings import FindingBatch, no_findings
 from mimamori.model.times import HOUR, MINUTE, Nanos
 from mimamori.rules.changes import CLEAR, FIRING, LEVELS, NO_MINUTE, PENDING, UNKNOWN, findings_of, instant
-from mimamori.rules.columns import Column
-from mimamori.rules.kernel import Rows, bits_of, inlined, lean
+from mimamori.rules.columns import Column, Once
+from mimamori.rules.kernel import Rows, bits_of, bound, inlined, lean
 from mimamori.rules.latest import Shared
 from mimamori.rules.spec import Flapping, Rule
 
@@ -155,6 +156,7 @@ class FlappingDetector:
         spec = rule.condition
         assert isinstance(spec, Flapping)
         self._rule, self._index, self._spec, self._columns = rule, index, spec, shared.columns
+        self._ready = Once(shared.columns, self._prepare)
         self._limits = Limits(
             float(spec.begins_at), float(spec.ends_below), spec.look // MINUTE, int(LEVELS[rule.priority])
         )
@@ -186,15 +188,24 @@ class FlappingDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Watch the minute that ends at `at` (ns, whole minute), and judge a look that ends with it."""
-        c, rows = self._columns, self._columns.rows[_axis(self._spec)]
-        kept = self._kept()
-        for k, verdict in self._watched:
-            _watch(k, c.whole(verdict), kept, rows)
-        _hear(c.whole("spoke" if self._spec.each == "device" else "fresh"), kept.heard, rows)
+        watch, hear, watched, spoke, kept, rows = self._ready()
+        for k, verdict in watched:
+            watch(k, verdict, kept, rows)
+        hear(spoke, kept.heard, rows)
         if at % self._spec.look:
             return no_findings()
         changed = self._end_look(rows, at)
         return self._findings(changed, at) if len(changed) else no_findings()
+
+    def _prepare(self) -> tuple[
+        Callable[..., None], Callable[..., None], list[tuple[int, NDArray[np.int8]]], NDArray[np.bool_], Kept, int
+    ]:  # fmt: skip
+        """The two loops, and all that they are given at each minute."""
+        c, kept, rows = self._columns, self._kept(), self._columns.rows[_axis(self._spec)]
+        watched = [(k, c.whole(verdict)) for k, verdict in self._watched]
+        spoke = c.whole("spoke" if self._spec.each == "device" else "fresh")
+        watch = bound(_watch, 0, watched[0][1], kept, rows) if watched else _watch
+        return watch, bound(_hear, spoke, kept.heard, rows), watched, spoke, kept, rows
 
     def _end_look(self, rows: int, at: int) -> Rows:
         """Which of the first `rows` rows changed verdict or level."""

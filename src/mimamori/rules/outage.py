@@ -7,6 +7,7 @@ of a gateway came either, nothing can be said of any home.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +17,8 @@ from mimamori.model.findings import FindingBatch, Level, Verdict, no_findings
 from mimamori.model.times import MINUTE, NEVER
 from mimamori.rules.cause import ALL, KEEPS_TIME, MANY, NOTHING, cut, keeps_time, rejoin, silence
 from mimamori.rules.changes import FIRING, LEVELS, UNKNOWN, changed, findings_of
-from mimamori.rules.columns import Column
-from mimamori.rules.kernel import lean
+from mimamori.rules.columns import Column, Once
+from mimamori.rules.kernel import bound, lean
 from mimamori.rules.latest import Shared
 from mimamori.rules.spec import Outage, Rule
 
@@ -57,6 +58,7 @@ class OutageDetector:
         condition = rule.condition
         assert isinstance(condition, Outage)
         self._rule, self._index, self._spec, self._columns = rule, index, condition, shared.columns
+        self._ready = Once(shared.columns, self._prepare)
         self.of_all = condition.of == "everybody"
         self._cause = ALL if self.of_all else MANY
 
@@ -68,10 +70,10 @@ class OutageDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge at `at` (ns, whole minute) who fell silent together, and who is heard again."""
-        c, verdict = self._columns, self._columns[f"{self._rule.name}.verdict"]
-        home = Home(*(c[field] for field in Home._fields))
-        if not _stirs(at, home, verdict, self._spec.quiet_for):
+        stirs, home, verdict = self._ready()
+        if not stirs(at, home, verdict, self._spec.quiet_for):
             return no_findings()
+        c = self._columns
         keeps = keeps_time(c)
         hit = verdict == Verdict.FIRING
         back = self._back(hit, at) if hit.any() else np.zeros(0, np.intp)
@@ -93,6 +95,12 @@ class OutageDetector:
             level=level.astype(np.int8), since=c["spoken"][rows], score=silence(c, rows, at) / MINUTE,
             facts=lambda rows: self._facts(rows, at), home=None, at=at,
         )  # fmt: skip
+
+    def _prepare(self) -> tuple[Callable[..., bool], Home, NDArray[np.int8]]:
+        """The loop, and what it is given at each minute."""
+        home = Home(*(self._columns[field] for field in Home._fields))
+        verdict = self._columns[f"{self._rule.name}.verdict"]
+        return bound(_stirs, 0, home, verdict, self._spec.quiet_for), home, verdict
 
     def _back(self, hit: NDArray[np.bool_], at: int) -> NDArray[np.intp]:
         """Rows that are hit no longer: whoever is heard; where everybody was silent, all, once anybody is."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch
+from mimamori.model.findings import FindingBatch, no_findings
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER
-from mimamori.rules.absences import AWAITED
-from mimamori.rules.changes import CLEAR, LEVELS, changed, findings_of, judged
+from mimamori.rules.absences import AWAITED, concerned
+from mimamori.rules.changes import LEVELS, changed, findings_of, judged
 from mimamori.rules.columns import Column
 from mimamori.rules.latest import Shared
 from mimamori.rules.spec import Overdue, Rule
@@ -39,8 +39,10 @@ class OverdueDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the minute that ends at `at` (ns, whole minute)."""
-        c, name = self._columns, self._rule.name
-        rows = np.flatnonzero((c["absence"] == AWAITED) | (c[f"{name}.verdict"] != CLEAR))
+        c, name, rows = self._columns, self._rule.name, self._columns.room()
+        rows = rows[: concerned(AWAITED, c["absence"], c[f"{name}.verdict"], rows)]
+        if not len(rows):
+            return no_findings()
         awaited = c["absence"][rows] == AWAITED
         late, level = self._late(rows, at), np.zeros(len(rows), np.int8)
         for after, reached in self._after:

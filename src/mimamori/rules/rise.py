@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mimamori.model.findings import FindingBatch, Level, no_findings
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, Nanos
-from mimamori.rules.changes import CLEAR, FIRING, LEVELS, UNKNOWN, findings_of, rows_of
+from mimamori.rules.changes import CLEAR, FIRING, LEVELS, UNKNOWN, findings_of
 from mimamori.rules.columns import Column
 from mimamori.rules.kernel import Rows, inlined, lean
 from mimamori.rules.latest import BED, Shared, kind_silent
@@ -196,7 +196,7 @@ class RiseDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the five minutes that end at `at` (ns)."""
-        found, between, time_of_day = rows_of(self._columns), self._spec.between, self._zone.time_of_day(at - 1) + 1
+        found, between, time_of_day = self._columns.room(), self._spec.between, self._zone.time_of_day(at - 1) + 1
         morning = between.holds(time_of_day - 1)
         moment = Moment(at, time_of_day / MINUTE, at - (time_of_day - between.begin), morning)
         changed = _judge(moment, self._everything(), found)

@@ -6,6 +6,7 @@ In a home that is cut off (rules.cause) nothing is known of its sensors: only wh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +16,8 @@ from mimamori.model.findings import FindingBatch, no_findings
 from mimamori.model.times import MINUTE, NEVER
 from mimamori.rules.cause import NOTHING
 from mimamori.rules.changes import CLEAR, FIRING, LEVELS, NOT_DUE, UNKNOWN, findings_of
-from mimamori.rules.columns import Column
-from mimamori.rules.kernel import Rows, lean
+from mimamori.rules.columns import Column, Once
+from mimamori.rules.kernel import Rows, bound, lean
 from mimamori.rules.latest import Shared
 from mimamori.rules.spec import Rule, Silent
 
@@ -91,6 +92,7 @@ class SilentDetector:
         condition = rule.condition
         assert isinstance(condition, Silent)
         self._rule, self._index, self._spec, self._columns = rule, index, condition, shared.columns
+        self._ready = Once(shared.columns, self._prepare)
         self._limits = Limits(
             float(condition.periods), float(condition.at_least), float(condition.at_most), int(LEVELS[rule.priority])
         )
@@ -107,10 +109,16 @@ class SilentDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge at `at` (ns, whole minute) every device that has spoken, or is late now."""
-        c, found = self._columns, np.empty(self._columns.rows["device"], np.intp)
+        judge, arrays = self._ready()
+        changed = judge(at, *arrays)
+        return self._findings(arrays[-1][:changed], at) if changed else no_findings()
+
+    def _prepare(self) -> tuple[Callable[..., int], tuple[Devices, Awaited, Limits, Rows]]:
+        """The loop, and all that it is given at each minute."""
+        c = self._columns
         devices, kept = Devices(*c.bundle(Devices._fields)), Awaited(*c.bundle(Awaited._fields, f"{self._rule.name}."))
-        changed = _judge(at, devices, kept, self._limits, found)
-        return self._findings(found[:changed], at) if changed else no_findings()
+        arrays = devices, kept, self._limits, c.room("device")
+        return bound(_judge, 0, *arrays), arrays
 
     def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
         c, name = self._columns, self._rule.name

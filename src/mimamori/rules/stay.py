@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mimamori.model.findings import FindingBatch, no_findings
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, Nanos
-from mimamori.rules.changes import CLEAR, FIRING, LEVELS, UNKNOWN, findings_of, rows_of
+from mimamori.rules.changes import CLEAR, FIRING, LEVELS, UNKNOWN, findings_of
 from mimamori.rules.columns import Column
 from mimamori.rules.kernel import Rows, inlined, lean, number, pattern
 from mimamori.rules.latest import BED, Shared, kind_silent
@@ -223,7 +223,7 @@ class StayDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the ten minutes that end at `at` (ns)."""
-        found, slot = rows_of(self._columns), self._zone.time_of_day(at - 1) // CELL
+        found, slot = self._columns.room(), self._zone.time_of_day(at - 1) // CELL
         ends = self._spec.by_day.end % DAY // CELL
         moment = Moment(
             slot // 8, slot % 8, self._spec.by_day.holds(slot * CELL), self._zone.time_of_day(at) // CELL == ends

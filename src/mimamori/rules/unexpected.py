@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mimamori.model.findings import FindingBatch
+from mimamori.model.findings import FindingBatch, no_findings
 from mimamori.model.times import HOUR, MINUTE, NEVER
-from mimamori.rules.absences import AWAY
-from mimamori.rules.changes import CLEAR, LEVELS, changed, findings_of, judged, leveled
+from mimamori.rules.absences import AWAY, concerned
+from mimamori.rules.changes import LEVELS, changed, findings_of, judged, leveled
 from mimamori.rules.columns import Column
 from mimamori.rules.latest import BED, POWER, Shared
 from mimamori.rules.quiet import CELL
@@ -47,14 +47,16 @@ class UnexpectedDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the five minutes that end at `at` (ns)."""
-        c, name = self._columns, self._rule.name
-        rows = np.flatnonzero((c["absence"] == AWAY) | (c[f"{name}.verdict"] != CLEAR))
+        c, name, rows = self._columns, self._rule.name, self._columns.room()
+        rows = rows[: concerned(AWAY, c["absence"], c[f"{name}.verdict"], rows)]
+        if not len(rows):
+            return no_findings()
         away = (c["absence"][rows] == AWAY) & (at - c["absent_from"][rows] >= self._spec.leaves_within)
         cells, kinds = c[f"{name}.cells"], c[f"{name}.kinds"]
         seen = (c["signs"][:, rows] & away).T
         word = (cells[rows].astype(np.int64) << 1 | seen.any(1)) & ((1 << self._window) - 1)
         word[~away] = 0
-        of = np.packbits(seen, axis=1, bitorder="little")[:, 0] if len(rows) else np.empty(0, np.uint8)
+        of = np.packbits(seen, axis=1, bitorder="little")[:, 0]
         of = np.where(word == 0, 0, kinds[rows] | of).astype(np.uint8)
         cells[rows], kinds[rows] = word, of
         firing = away & ((c[f"{name}.level"][rows] > 0) | ((np.bitwise_count(word) >= self._least) & self._sure(rows)))

@@ -7,7 +7,7 @@ day, when somebody in bed is seldom asleep, the band may be wider.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,10 +26,9 @@ from mimamori.rules.changes import (
     findings_of,
     instant,
     minutes_since,
-    rows_of,
 )  # fmt: skip
-from mimamori.rules.columns import Column
-from mimamori.rules.kernel import Rows, bits_of, inlined, lean
+from mimamori.rules.columns import Column, Once
+from mimamori.rules.kernel import Rows, bits_of, bound, inlined, lean
 from mimamori.rules.latest import Minute, Shared
 from mimamori.rules.own import Own
 from mimamori.rules.spec import Condition, Rule, Usual
@@ -69,11 +68,11 @@ class Limits(NamedTuple):
 
 @lean
 def _judge(
-    minute: Minute, own: NDArray[np.uint16], kept: Kept, limits: Limits, wider: float, now: int, found: Rows
+    now: int, wider: float, minute: Minute, own: NDArray[np.uint16], kept: Kept, limits: Limits, found: Rows
 ) -> int:
     """One minute of all households; how many of them, in `found`, changed verdict or level.
 
-    own: (n,) the set that holds. wider: times the usual width at this time of day. now: minutes since 1970.
+    now: minutes since 1970. wider: times the usual width at this time of day. own: (n,) the set that holds.
     """
     bed, count, total, due = minute.bed, minute.told, minute.sum, kept.due
     odd, verdicts, levels, n = kept.odd, kept.verdict, kept.level, 0
@@ -134,6 +133,7 @@ class UsualDetector:
         self._columns, self._latest, self._zone = shared.columns, shared.latest, shared.zone
         self.metric: int | None = shared.metrics.index(condition.metric)
         self._bed = shared.metrics.index("in_bed")
+        self._ready = Once(shared.columns, self._prepare)
         self.own = Own(shared.columns, condition)
         self.own.derive = self._derive
         self._derive((condition,))
@@ -145,6 +145,7 @@ class UsualDetector:
             spec.hold // MINUTE, spec.clear_below // MINUTE, spec.unknown_after // MINUTE,
             int(LEVELS[self._rule.priority]),
         )  # fmt: skip
+        self._ready.drop()
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -167,14 +168,20 @@ class UsualDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the minute that ends at `at` (ns, whole minute)."""
-        c, name, found = self._columns, self._rule.name, rows_of(self._columns)
+        judge, arrays = self._ready()
+        changed = judge(at // MINUTE, self._wider(at), *arrays)
+        return self._findings(self._columns.room()[:changed], at) if changed else no_findings()
+
+    def _prepare(self) -> tuple[Callable[..., int], tuple[Minute, NDArray[np.uint16], Kept, Limits, Rows]]:
+        """The loop, and all that it is given at each minute."""
+        c = self._columns
         minute = Minute(c["value"][self._bed], *self._latest.minute(self.metric))
-        kept = Kept(*c.bundle(Kept._fields, f"{name}."))
-        changed = _judge(minute, c["own"], kept, self._limits, self._wider(at), at // MINUTE, found)
-        return self._findings(found[:changed], at) if changed else no_findings()
+        kept = Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))
+        arrays = minute, c["own"], kept, self._limits, c.room()
+        return bound(_judge, 0, 1.0, *arrays), arrays
 
     def _wider(self, at: int) -> float:
-        return self._spec.wider_by_day if self._spec.by_day.holds(self._zone.time_of_day(at - 1)) else 1.0
+        return float(self._spec.wider_by_day) if self._spec.by_day.holds(self._zone.time_of_day(at - 1)) else 1.0
 
     def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
         c, name = self._columns, self._rule.name

@@ -6,7 +6,6 @@ May import everything below. Not split further, since each step needs what the s
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import logging
 import secrets
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from mimamori.alerts.book import Book
 from mimamori.alerts.group import recall
+from mimamori.garbage import rarely_collected
 from mimamori.model.declared import as_of
 from mimamori.model.homes import Homes
 from mimamori.model.times import DAY, NEVER
@@ -63,7 +63,6 @@ from mimamori.web.sign_in import WebSettings
 
 log = logging.getLogger(__name__)
 HISTORY = 2000
-COLLECT = (10_000, 10, 10)  # gc.set_threshold: all is looked through once a million objects more were made than freed
 SHEETS = "handover"
 
 Enter = Callable[[Ledger, Homes], Awaitable[None]]
@@ -163,7 +162,7 @@ async def serve(  # noqa: C901, PLR0915 - straight on, see above
             ),
         }
         tasks += [asyncio.create_task(work, name=name) for name, work in beside.items()]
-        _rarely_collect(stack)
+        stack.enter_context(rarely_collected())
         running = asyncio.create_task(loop.run(stop), name="loop")
         try:
             await asyncio.wait([running, serving, *tasks[1:]], return_when=asyncio.FIRST_COMPLETED)
@@ -175,17 +174,6 @@ async def serve(  # noqa: C901, PLR0915 - straight on, see above
         for result in ended:
             if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
                 raise result
-
-
-def _rarely_collect(stack: AsyncExitStack) -> None:
-    """What the service holds for long (rows, topics, tiles) is not looked through for cycles again and again: with
-    100,000 households that stops everything for a third of a second at a time. There are hardly any cycles.
-    """
-    stack.callback(gc.set_threshold, *gc.get_threshold())
-    stack.callback(gc.unfreeze)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECT)
 
 
 async def _ends_with(work: Awaitable[None], stop: asyncio.Event) -> None:

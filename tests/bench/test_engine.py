@@ -32,6 +32,7 @@ def test_figures_as_json() -> None:
         assert size["busy_tick"]["count"] == 7
         assert 0 < idle["median"] <= idle["p99"] <= idle["largest"]
         assert looked["largest"] <= idle["largest"]
+        assert len(size["worst_at"]) == len("01:23:45")
         assert size["reading_ns"] > 0 < size["reading_cpu_ns"]
         assert size["idle_cpu"]["median"] <= size["hardest_second"] <= size["idle_cpu"]["largest"]
         assert (size["idle_cpu"]["count"], size["busy_cpu"]["count"]) == (idle["count"], 7)

@@ -7,7 +7,7 @@ making the readings is not timed.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.bench.beside import Beside, beside_twins
+from mimamori.garbage import rarely_collected
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch, no_readings
-from mimamori.model.times import MINUTE, SECOND, parse_instant
+from mimamori.model.times import MINUTE, SECOND, parse_instant, to_datetime
 from mimamori.progress import progress
 from mimamori.rules.engine import PENDING, Engine
 from mimamori.rules.kinds import ALL_JUDGED
@@ -60,10 +61,11 @@ class Size:
     """The figures for one number of households.
 
     idle_tick: one-second ticks in which nothing arrives and nothing changes, over a day: its midnight and the time at
-    which quiet nights are learned are among them. idle_minute: those in which the rules look (once a minute). turned:
-    the worst of the others, in which verdicts turned (all sensors of all households fall silent at once), in ms.
-    busy_tick: ticks ten seconds
-    apart, each bringing `values` readings and folding them in, and at whole minutes asking the rules about silence.
+    which quiet nights are learned are among them. As in the service, Python seldom looks for cycles meanwhile.
+    worst_at: local time of the one of them that took most of the processor. idle_minute: those in which the rules look
+    (once a minute). turned: the worst of the others, in which verdicts turned (all sensors of all households fall
+    silent at once), in ms. busy_tick: ticks ten seconds apart, each bringing `values` readings and folding them in, and
+    at whole minutes asking the rules about silence.
     rules_tick: the one-second ticks between them, in which the other rules follow, one after another.
     reading_ns: in one batch of two million. growth_us: to add a household to a running engine. All are times on the
     clock, and where other programs run they hold their turns too; idle_cpu, busy_cpu and reading_cpu_ns are the same
@@ -76,6 +78,7 @@ class Size:
     idle_tick: Spread
     idle_cpu: Spread
     hardest_second: float
+    worst_at: str
     idle_minute: Spread
     turned: float
     busy_tick: Spread
@@ -134,27 +137,37 @@ def _measure(site: Site, households: int, rng: np.random.Generator) -> Size:
     for _ in range(20):  # what was heard settles
         now += MINUTE
         engine.step(no_readings(), now)
-    idle: list[Took] = []
-    looked: list[Took] = []
+    with rarely_collected():
+        idle, turned = _idle_day(engine, now)
+    now += IDLE_SECONDS * SECOND
+    looked = [spent for at, spent in idle.items() if at % MINUTE == SECOND]
     by_second: dict[int, list[float]] = {}
-    turned = [Took(0.0, 0.0)]
-    for _ in range(IDLE_SECONDS):
-        now += SECOND
-        changed, spent = _timed(engine, no_readings(), now)
-        (turned if changed else idle).append(spent)
-        if not changed:
-            by_second.setdefault(now // SECOND % HALF_HOUR, []).append(spent.cpu)
-        if now % MINUTE == SECOND and not changed:
-            looked.append(spent)
+    for at, spent in idle.items():
+        by_second.setdefault(at // SECOND % HALF_HOUR, []).append(spent.cpu)
+    worst = max(idle, key=lambda at: idle[at].cpu)
     return Size(
-        households=households, bytes_per_household=engine.bytes_per_home(), idle_tick=_spread(_walls(idle)),
-        idle_cpu=_spread([t.cpu for t in idle]),
+        households=households, bytes_per_household=engine.bytes_per_home(),
+        idle_tick=_spread(_walls(idle.values())), idle_cpu=_spread([t.cpu for t in idle.values()]),
         hardest_second=max(float(np.median(spent)) for spent in by_second.values()) * 1e3,
-        idle_minute=_spread(_walls(looked)), turned=max(turned).wall * 1e3,
+        worst_at=to_datetime(worst, site.zone.name).time().isoformat("seconds"),
+        idle_minute=_spread(_walls(looked)), turned=turned.wall * 1e3,
         busy_tick=_spread(_walls(busy)), busy_cpu=_spread([t.cpu for t in busy]), rules_tick=_spread(_walls(between)),
         values=TICK_VALUES, reading_ns=taken.wall / LARGE * 1e9, reading_cpu_ns=taken.cpu / LARGE * 1e9,
         growth_us=_growth(engine, homes, now) * 1e6,
     )  # fmt: skip
+
+
+def _idle_day(engine: Engine, now: int) -> tuple[dict[int, Took], Took]:
+    """(by the time of the tick, those in which nothing changed; the longest of the others), of the day from `now`."""
+    idle, turned = {}, Took(0.0, 0.0)
+    for _ in range(IDLE_SECONDS):
+        now += SECOND
+        changed, spent = _timed(engine, no_readings(), now)
+        if changed:
+            turned = max(turned, spent)
+        else:
+            idle[now] = spent
+    return idle, turned
 
 
 def _know_nights(engine: Engine, site: Site) -> None:
@@ -225,7 +238,7 @@ def _timed(engine: Engine, batch: ReadingBatch, now: int) -> tuple[int, Took]:
     return found, Took(time.perf_counter() - begun, time.process_time() - worked)
 
 
-def _walls(times: Sequence[Took]) -> list[float]:
+def _walls(times: Iterable[Took]) -> list[float]:
     return [t.wall for t in times]
 
 

@@ -41,11 +41,11 @@ def as_table(
 ) -> str:  # fmt: skip
     """The figures to read."""
     lines = [
-        "households  bytes each  idle ms (mean/p99/max)  (hardest second)  idle minute ms  80,000 values ms  ns/reading"
+        "households  bytes each  idle ms (mean/p99/max, at)     (hardest second)  idle minute ms  80,000 ms  ns/reading"
     ]
     lines += [
         f"{s.households:10,d}  {s.bytes_per_household:10,d}  {s.idle_tick.mean:4.2f} {s.idle_tick.p99:8.2f}"
-        f" {s.idle_tick.largest:8.2f}  {s.hardest_second:16.2f}  {s.idle_minute.median:14.2f}"
+        f" {s.idle_tick.largest:8.2f} {s.worst_at}  {s.hardest_second:16.2f}  {s.idle_minute.median:14.2f}"
         f"  {s.busy_tick.median:16.1f}  {s.reading_ns:10.0f}"
         for s in sizes
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mimamori.model.readings import ReadingBatch
@@ -10,9 +10,9 @@ from mimamori.model.times import DAY, HOUR
 from mimamori.progress import progress
 from mimamori.simulator.days import simulate
 from mimamori.simulator.declare import declared
-from mimamori.simulator.households import SimulatedHome, households, registry
-from mimamori.simulator.many import simulate_days
-from mimamori.simulator.plan import own_events, plan_events
+from mimamori.simulator.households import households, registry
+from mimamori.simulator.many import Makers, makers
+from mimamori.simulator.plan import draw_events, own_events, with_neighbours
 from mimamori.simulator.publish import publish
 from mimamori.simulator.truth import TruthEvent, write_truth
 from mimamori.site import Site
@@ -34,29 +34,30 @@ def write_days(
     processes: 0 for as many as there are processors, where that is worth it. The bytes are the same.
     """
     homes = households(site.scene, count=count, seed=seed, bed_every=bed_every, noise=noise)
-    end = start + days * DAY
-    events = _befalling(site, homes, truth, start=start, days=days, seed=seed)
-    if absences is not None:
-        write_absences(absences, declared(events), site.zone.name)
+    with makers(homes, processes) as made:
+        events = _befalling(site, made, truth, start=start, days=days, seed=seed)
+        if absences is not None:
+            write_absences(absences, declared(events), site.zone.name)
 
-    def told() -> Iterator[ReadingBatch]:
-        with progress("simulating", days * DAY // HOUR, "hour") as bar:
-            for batch in simulate_days(homes, start=start, end=end, seed=seed, events=events, processes=processes):
-                yield batch
-                bar.update(1)
+        def told() -> Iterator[ReadingBatch]:
+            with progress("simulating", days * DAY // HOUR, "hour") as bar:
+                for batch in made.days(start=start, end=start + days * DAY, seed=seed, events=events):
+                    yield batch
+                    bar.update(1)
 
-    return write_readings(out, registry(homes), site.metrics, told(), site.zone.name)
+        return write_readings(out, registry(homes), site.metrics, told(), site.zone.name)
 
 
 def _befalling(
-    site: Site, homes: Sequence[SimulatedHome], truth: Path | None, *, start: int, days: int, seed: int
+    site: Site, made: Makers, truth: Path | None, *, start: int, days: int, seed: int
 ) -> tuple[TruthEvent, ...]:
     """What befalls the homes, written to `truth`; nothing without it. Raises OSError."""
     if truth is None:
         return ()
     end, quiet = start + days * DAY, min(QUIET_DAYS, days // 2) * DAY
-    events = plan_events(homes, start=start, end=end, seed=seed, first_after=start + quiet)
-    own = own_events(homes, events, start=start, end=end, seed=seed)
+    drawn = made.each(draw_events, start=start, end=end, seed=seed, first_after=start + quiet)
+    events = with_neighbours(made.homes, drawn)
+    own = made.each(own_events, events=events, start=start, end=end, seed=seed)
     write_truth(truth, [*events, *own], site.zone.name)
     return events
 
@@ -70,7 +71,8 @@ async def publish_days(
     Log-in from MIMAMORI_BROKER_USER and _PASSWORD. truth: as in write_days. Raises OSError.
     """
     homes = households(site.scene, count=count, seed=seed, bed_every=bed_every, noise=noise)
-    events = _befalling(site, homes, truth, start=start, days=days, seed=seed)
+    with makers(homes, processes=1) as made:
+        events = _befalling(site, made, truth, start=start, days=days, seed=seed)
     clock = Clock(speed=speed, start=start)
     count = await publish(
         broker, homes, simulate(homes, start=start, end=start + days * DAY, seed=seed, events=events), clock=clock,

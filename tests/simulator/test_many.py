@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 from mimamori.model.readings import ReadingBatch, concat
 from mimamori.model.times import DAY, HOUR, MINUTE, parse_instant
 from mimamori.simulator.days import Timeline, simulate
+from mimamori.simulator.dice import lots
 from mimamori.simulator.households import SimulatedHome
 from mimamori.simulator.life import day_of
-from mimamori.simulator.loops import by_cell, order_of
-from mimamori.simulator.many import simulate_days
+from mimamori.simulator.loops import by_minute, order_of
+from mimamori.simulator.many import makers
+from mimamori.simulator.plan import draw_events, own_events, plan_events, with_neighbours
 from mimamori.simulator.report import report_day
 from mimamori.simulator.truth import TruthEvent
 
@@ -35,18 +38,29 @@ def same(a: ReadingBatch, b: ReadingBatch) -> bool:
 
 def test_two_processes_make_what_one_makes(full: tuple[SimulatedHome, ...]) -> None:
     homes = full[:5]
-    told = [
-        list(simulate_days(homes, start=START, end=START + 2 * DAY, seed=5, events=over_midnight(homes), processes=n))
-        for n in (1, 2)
-    ]
+    told = []
+    for processes in (1, 2):
+        with makers(homes, processes) as made:
+            told.append(list(made.days(start=START, end=START + 2 * DAY, seed=5, events=over_midnight(homes))))
     assert len(told[0]) == len(told[1]) >= 2
     assert all(same(a, b) for a, b in zip(*told, strict=True))
 
 
 def test_whoever_stops_early_leaves_no_process(full: tuple[SimulatedHome, ...]) -> None:
-    days = simulate_days(full[:2], start=START, end=START + 300 * DAY, seed=5, processes=2)
-    assert len(next(days)) > 2_000  # of an hour
-    days.close()  # type: ignore[attr-defined]
+    with makers(full[:2], processes=2) as made:
+        assert len(next(made.days(start=START, end=START + 300 * DAY, seed=5))) > 2_000  # of an hour
+    assert not multiprocessing.active_children()
+
+
+def test_what_befalls_homes_does_not_hang_on_the_processes(full: tuple[SimulatedHome, ...]) -> None:
+    span = {"start": START, "end": START + 20 * DAY, "seed": 5}
+    homes, told = full[:5], []
+    for processes in (1, 2):
+        with makers(homes, processes) as made:
+            drawn = made.each(draw_events, first_after=START + DAY, **span)
+            told.append((drawn, made.each(own_events, events=with_neighbours(homes, drawn), **span)))
+    assert told[0] == told[1]
+    assert with_neighbours(homes, told[0][0]) == plan_events(homes, first_after=START + DAY, **span)
 
 
 @pytest.mark.parametrize("order", ["sent", "taken"])
@@ -79,11 +93,20 @@ def test_the_quick_sort_is_the_plain_one(span: int, rows: int) -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1, 400])
-def test_cells_come_in_order_and_their_rows_as_they_stand(rows: int) -> None:
+def test_minutes_come_in_order_and_their_rows_as_they_stand(rows: int) -> None:
     dice = np.random.default_rng(2)
-    at, kept = dice.integers(0, 5000, rows), dice.random(rows) < 0.7
-    plain = [i for i in np.argsort(at // 60, kind="stable").tolist() if kept[i]]
-    assert by_cell(at, 60, kept).tolist() == plain
+    at, value = START + dice.integers(0, DAY, rows), np.arange(rows) * 1.0
+    parts = np.array([(3, 1, rows // 2), (4, 2, rows - rows // 2)])
+    device, metric, values, taken = by_minute(parts, at, value, START, (0.3, 7))
+    part = np.repeat([0, 1], parts[:, 2])
+    whole = at // 1_000_000 * 1_000_000
+    stays = np.flatnonzero(lots(whole, parts[part, 0], 7) >= 0.3)
+    plain = stays[np.argsort(whole[stays] // MINUTE, kind="stable")]
+    assert values.tolist() == value[plain].tolist()
+    assert taken.tolist() == whole[plain].tolist()
+    assert device.tolist() == parts[part, 0][plain].tolist()
+    assert metric.tolist() == parts[part, 1][plain].tolist()
+    assert rows < 400 or 0.6 < len(plain) / rows < 0.8
 
 
 def test_the_file_does_not_hang_on_the_processes(tmp_path: Path) -> None:

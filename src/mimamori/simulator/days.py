@@ -6,6 +6,7 @@ May import model and the simulator's pure files. Pure: no I/O, no clock.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -13,9 +14,9 @@ import numpy as np
 from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import HOUR, Nanos
 from mimamori.simulator.decline import persona_on
-from mimamori.simulator.faults import MILLI, REACH, Rows, befall, in_time, join
+from mimamori.simulator.faults import MILLI, MOVES, REACH, Rows, befall, in_time, join
 from mimamori.simulator.households import SimulatedHome
-from mimamori.simulator.life import Life, Step, day_of, midnight, plan_day
+from mimamori.simulator.life import Life, Step, columns_of, day_of, in_turn, midnight, plan_day
 from mimamori.simulator.loops import order_of
 from mimamori.simulator.report import report_day
 from mimamori.simulator.truth import TruthEvent, check_events
@@ -31,17 +32,21 @@ class Timeline:
     def __init__(self, home: SimulatedHome, *, seed: int, events: Sequence[TruthEvent] = ()) -> None:
         self.home, self.seed = home, seed
         self.events = sorted((e for e in events if e.household == home.id), key=lambda e: (e.start, e.kind))
-        self._plans: dict[int, list[Step]] = {}
+        self._plans: dict[int, tuple[list[Step], Life]] = {}
 
     def life(self, day: int) -> Life:
         """The line of life that covers the calendar day and the days before it that matter."""
         wanted = range(day - _BEFORE, day + 1)
         self._plans = {d: self._plans.get(d) or self._plan(d) for d in wanted}
-        return befall([step for d in wanted for step in self._plans[d]], self.around(day))
+        moves = [e for e in self.around(day) if e.kind in MOVES]
+        if not moves:
+            return in_turn([self._plans[d][1] for d in wanted])
+        return befall([step for d in wanted for step in self._plans[d][0]], moves)
 
-    def _plan(self, day: int) -> list[Step]:
+    def _plan(self, day: int) -> tuple[list[Step], Life]:
         now, then = (persona_on(self.home.persona, midnight(d), self.events) for d in (day, day + 1))
-        return plan_day(now, seed=self.seed, home=self.home.number, day=day, tomorrow=then)
+        steps = plan_day(now, seed=self.seed, home=self.home.number, day=day, tomorrow=then)
+        return steps, columns_of(steps)
 
     def around(self, day: int) -> list[TruthEvent]:
         """Events that can touch the day or the days before it that matter."""
@@ -66,9 +71,15 @@ def simulate(
     flags are 0. Ties are in the order of (home, device, metric). What cannot be told apart by its key is told apart by
     nothing else: the same arguments give the same bytes. Raises ValueError for an event that cannot happen.
     """
+    firsts = first_devices(homes)
     days = by_household(homes, start=start, end=end, seed=seed, events=events, order=order)
-    for day, (low, high) in zip(days, days_between(start, end), strict=True):
-        yield from in_steps(day, low, high, step=step, order=order)
+    for rows, (low, high) in zip(days, days_between(start, end), strict=True):
+        yield from in_steps(_together(rows, firsts), low, high, step=step, order=order)
+
+
+def first_devices(homes: Sequence[SimulatedHome]) -> list[int]:
+    """The device number at which each household begins."""
+    return list(accumulate((len(home.devices) for home in homes), initial=0))[:-1]
 
 
 def days_between(start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -81,11 +92,10 @@ def days_between(start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def by_household(
     homes: Sequence[SimulatedHome], *, start: int, end: int, seed: int, events: Sequence[TruthEvent], order: Order
-) -> Iterator[ReadingBatch]:
-    """What `simulate` tells of each calendar day, household by household; those of one moment in their order."""
+) -> Iterator[list[Rows]]:
+    """What `simulate` tells of each calendar day, one a household; those of one moment in their order."""
     check_events(events, [home.id for home in homes])
     lines = [Timeline(home, seed=seed, events=events) for home in homes]
-    firsts = np.concatenate([[0], np.cumsum([len(home.devices) for home in homes])]).tolist()
     waiting: list[Rows | None] = [None] * len(lines)
     first = day_of(start) - _reach_back(events, start)
     for day in range(first, day_of(end - 1) + 1):
@@ -97,7 +107,7 @@ def by_household(
             waiting[i] = in_time(both, _key(both, order)) if befallen else today
         low, high = max(midnight(day), start), min(midnight(day + 1), end)
         if low < high:
-            yield _between([rows for rows in waiting if rows is not None], firsts, low, high, order)
+            yield [_within(rows, low, high, order) for rows in waiting if rows is not None]
         waiting = [_later(rows, max(midnight(day + 1), start), order) for rows in waiting if rows]
 
 
@@ -105,11 +115,15 @@ def in_steps(day: ReadingBatch, low: int, high: int, *, step: int, order: Order)
     """The readings of [low, high), given household by household, in the order of time: one batch each `step` ns."""
     key = day.got if order == "sent" else day.taken
     turn = order_of((key - low) // MILLI)
-    edges = np.array([*range((low // step + 1) * step, high, step), high], np.int64)
     begin = 0
-    for end in np.searchsorted(key, edges, sorter=turn).tolist():
+    for end in np.searchsorted(key, step_ends(low, high, step), sorter=turn).tolist():
         yield day.take(turn[begin:end])
         begin = end
+
+
+def step_ends(low: int, high: int, step: int) -> Nanos:
+    """(n,) where the steps end into which [low, high) is cut at multiples of `step` ns."""
+    return np.array([*range((low // step + 1) * step, high, step), high], np.int64)
 
 
 def _reach_back(events: Sequence[TruthEvent], start: int) -> int:
@@ -134,16 +148,15 @@ def _within(rows: Rows, low: int, high: int, order: Order) -> Rows:
     return rows.take(np.flatnonzero((key >= low) & (key < high)))
 
 
-def _between(waiting: Sequence[Rows], firsts: Sequence[int], low: int, high: int, order: Order) -> ReadingBatch:
-    """All homes' readings with low <= key < high, one household after the other."""
-    cuts = [_within(rows, low, high, order) for rows in waiting]
-    sizes = [len(rows.taken) for rows in cuts]
+def _together(homes: Sequence[Rows], firsts: Sequence[int]) -> ReadingBatch:
+    """All homes' readings of a day, one household after the other."""
+    sizes = [len(rows.taken) for rows in homes]
     device, metric, value, taken = (
-        np.concatenate([getattr(rows, column) for rows in cuts]) for column in ("device", "metric", "value", "taken")
+        np.concatenate([getattr(rows, column) for rows in homes]) for column in ("device", "metric", "value", "taken")
     )
-    as_taken = all(rows.sent is rows.taken for rows in cuts)
+    as_taken = all(rows.sent is rows.taken for rows in homes)
     return ReadingBatch(
-        home=np.repeat(np.arange(len(waiting), dtype=np.int32), sizes),
-        device=device + np.repeat(np.array(firsts[:-1], np.int32), sizes), metric=metric, value=value, taken=taken,
-        got=taken if as_taken else np.concatenate([rows.sent for rows in cuts]), flags=np.zeros(len(taken), np.uint8),
+        home=np.repeat(np.arange(len(homes), dtype=np.int32), sizes),
+        device=device + np.repeat(np.array(firsts, np.int32), sizes), metric=metric, value=value, taken=taken,
+        got=taken if as_taken else np.concatenate([rows.sent for rows in homes]), flags=np.zeros(len(taken), np.uint8),
     )  # fmt: skip

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mimamori.model.times import DAY, MINUTE, Nanos
 from mimamori.simulator.dice import Use, generator
-from mimamori.simulator.house import ASLEEP, Floats, Masks, month_of, outside_at
+from mimamori.simulator.house import ASLEEP, Floats, Masks, month_of, outside_by_minute
 from mimamori.simulator.life import Life, Place, midnight
 from mimamori.simulator.loops import compiled
 from mimamori.simulator.scene import Act, Appliance, House
@@ -53,7 +53,7 @@ def load(house: House, life: Life, *, seed: int, home: int, day: int, unheated: 
     asleep = ASLEEP[act]
     today = _Day(
         life=life, begin=begin, act=act, up=at_home & ~asleep, asleep=at_home & asleep,
-        outside=outside_at(house, at, seed=seed), unheated=unheated, guests=guests,
+        outside=outside_by_minute(house, day, seed=seed), unheated=unheated, guests=guests,
     )  # fmt: skip
     # Drawn whether it runs or not: an event changes nothing but itself.
     draws = generator(seed, Use.POWER, home, day).random((len(house.appliance), 2, 1441), np.float32)

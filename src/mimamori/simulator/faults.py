@@ -16,7 +16,7 @@ from mimamori.model.times import HOUR, MINUTE, SECOND, Nanos
 from mimamori.simulator.dice import lots
 from mimamori.simulator.life import Life, Place, Step, life_of
 from mimamori.simulator.scene import Act
-from mimamori.simulator.truth import TruthEvent
+from mimamori.simulator.truth import KINDS, TruthEvent
 
 _DRIFT = 10 * MINUTE  # what a drifting clock has gained at the end
 _LATE = 9 * MINUTE  # readings that are late come at most so late, and not in their order
@@ -46,8 +46,8 @@ class Rows:
 
 
 def befall(steps: list[Step], events: Sequence[TruthEvent]) -> Life:
-    """The line of life with all that befalls the resident, in order of start."""
-    for event in sorted(events, key=lambda e: e.start):
+    """The steps with all that befalls the resident, in order of start, as a line of life."""
+    for event in sorted((e for e in events if e.kind in MOVES), key=lambda e: e.start):
         lead, new = _instead(event, steps)
         if new:
             steps = overlay(steps, event.start - lead, event.end, new)
@@ -97,6 +97,8 @@ _ELSEWHERE = {
     "outing": (Place.OUT, Act.OUT), "overnight-stay": (Place.OUT, Act.OUT), "hospital-stay": (Place.OUT, Act.OUT),
     "sofa-nap": (Place.LIVING, Act.NAP),
 }  # fmt: skip
+MOVES = frozenset({"collapse", "night-fall", "bath-fall", "wandering", *_IN_BED, *_ELSEWHERE})
+"""Kinds that change what the resident does."""
 
 
 def _collapse(begin: int, place: Place) -> _Change:
@@ -121,6 +123,11 @@ def _wander(event: TruthEvent) -> list[Step]:
         place = rounds[k % len(rounds)]
         walk.append((at, place, Act.DOOR if place == Place.HALL and k % 4 == 1 else Act.WALK))
     return walk
+
+
+def faults(events: Sequence[TruthEvent], begin: int, end: int) -> list[TruthEvent]:
+    """What befalls devices and lines in [begin, end)."""
+    return [e for e in events if KINDS[e.kind] == "technical" and e.start < end and e.end > begin]
 
 
 def disturb(rows: Rows, events: Sequence[TruthEvent], device_ids: Sequence[str], seed: int) -> Rows:

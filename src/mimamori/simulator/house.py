@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mimamori.model.times import DAY, HOUR, MINUTE, Nanos
 from mimamori.simulator.dice import Use, generator
-from mimamori.simulator.life import UTC_OFFSET, Life, Place
+from mimamori.simulator.life import UTC_OFFSET, Life, Place, midnight
 from mimamori.simulator.loops import follow
 from mimamori.simulator.scene import Act, House
 
@@ -46,21 +46,36 @@ def month_of(day: int) -> int:
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).month
 
 
+def outside_by_minute(house: House, day: int, *, seed: int) -> Floats:
+    """(1440,) outdoor temperature in Celsius of each minute of a calendar day. Not to be written to: homes share it."""
+    return _by_minute(house.outside, house.swing, day, seed)
+
+
+@lru_cache(maxsize=64)
+def _by_minute(outside: tuple[float, ...], swing: float, day: int, seed: int) -> Floats:
+    at = midnight(day) + np.arange(1440, dtype=np.int64) * MINUTE
+    return _outside(outside, swing, at, seed)
+
+
 def outside_at(house: House, at: Nanos, *, seed: int) -> Floats:
     """(n,) outdoor temperature in Celsius: month, hour, and the day's weather, which all homes share."""
+    return _outside(house.outside, house.swing, at, seed)
+
+
+def _outside(outside: tuple[float, ...], swing: float, at: Nanos, seed: int) -> Floats:
     local = at + UTC_OFFSET
     day = local // DAY
     first = int(day.min())
-    mean = np.array([_day_mean(house, d, seed) for d in range(first, int(day.max()) + 1)])
+    mean = np.array([_day_mean(outside, d, seed) for d in range(first, int(day.max()) + 1)])
     hour = (local % DAY) / HOUR
-    return np.asarray(mean[day - first] + house.swing * np.cos(2 * np.pi * (hour - 14) / 24))
+    return np.asarray(mean[day - first] + swing * np.cos(2 * np.pi * (hour - 14) / 24))
 
 
-def _day_mean(house: House, day: int, seed: int) -> float:
+def _day_mean(outside: tuple[float, ...], day: int, seed: int) -> float:
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)
     part = moment.month - 1 + (moment.day - 15.5) / 31  # the monthly mean belongs to the middle of the month
     low = math.floor(part)
-    mean = house.outside[low % 12] + (part - low) * (house.outside[(low + 1) % 12] - house.outside[low % 12])
+    mean = outside[low % 12] + (part - low) * (outside[(low + 1) % 12] - outside[low % 12])
     return mean + _weather(day, seed)
 
 

@@ -6,7 +6,7 @@ May import model and the simulator's scene and dice. Pure: no I/O, no clock; eve
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -34,6 +34,10 @@ class Place(IntEnum):
     BED = 6
     OUT = 7
 
+
+_BESIDE = {place: (Place.HALL, *([Place.BED, Place.BEDROOM] if place in {Place.BED, Place.BEDROOM} else []))
+           for place in Place} | {Place.HALL: tuple(Place)}  # fmt: skip
+"""From where somebody is in a place without passing through the hall."""
 
 _Part = Callable[[], None]
 _DAY_SPREAD, _POOR_DAY = 0.45, 0.04
@@ -65,12 +69,23 @@ class Life:
 
 def life_of(steps: list[Step]) -> Life:
     """Columns of a list of steps (ascending; steps of no length are dropped)."""
-    kept = [s for s, after in zip(steps, [*steps[1:], None], strict=True) if after is None or s[0] < after[0]]
+    return in_turn([columns_of(steps)])
+
+
+def columns_of(steps: list[Step]) -> Life:
+    """Columns of a list of steps, as they stand."""
+    n = len(steps)
     return Life(
-        start=np.array([s[0] for s in kept], np.int64),
-        place=np.array([s[1] for s in kept], np.int8),
-        act=np.array([s[2] for s in kept], np.int8),
-    )
+        start=np.fromiter((s[0] for s in steps), np.int64, n), place=np.fromiter((s[1] for s in steps), np.int8, n),
+        act=np.fromiter((s[2] for s in steps), np.int8, n),
+    )  # fmt: skip
+
+
+def in_turn(parts: Sequence[Life]) -> Life:
+    """One line of life after the other (ascending; steps of no length are dropped)."""
+    start, place, act = (np.concatenate([getattr(p, column) for p in parts]) for column in ("start", "place", "act"))
+    lasts = np.append(start[:-1] < start[1:], np.ones(min(len(start), 1), bool))
+    return Life(start=start[lasts], place=place[lasts], act=act[lasts])
 
 
 def day_of(at: int) -> int:
@@ -146,7 +161,7 @@ class _Day:
 
     def _do(self, place: Place, act: Act, length: int) -> None:
         last = self.steps[-1][1] if self.steps else place
-        if last != place and Place.HALL not in {last, place} and {last, place} != {Place.BED, Place.BEDROOM}:
+        if last is not place and last not in _BESIDE[place]:
             self.steps.append((self.now, Place.HALL, Act.WALK))
             self.now += self.dice.span(8 * SECOND, 0.3)
         self.steps.append((self.now, place, act))

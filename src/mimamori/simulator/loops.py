@@ -1,6 +1,6 @@
 """The loops of the simulator in which each step needs the one before, compiled.
 
-May import numpy and numba. What is compiled here reads and writes nothing but its arrays.
+May import numpy, numba and model.times. What is compiled here reads and writes nothing but its arrays.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit, vectorize
+
+from mimamori.model.times import MINUTE
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,6 +56,19 @@ def apart(at: Any, hold_off: int) -> Any:
             kept[i] = True
             last = at[i]
     return kept
+
+
+@compiled
+def thinned(at: Any, mark: Any, start: Any, rate: Any, place: Any) -> Any:
+    """Of (n,) ascending times with a mark each: (n,) bool whether the mark lies below the rate of the step then, and
+    (n,) int64 its place. Steps: (k,) ascending starts, rates and places; the first also holds before its start.
+    """
+    seen, where, step = np.empty(len(at), np.bool_), np.empty(len(at), np.int64), 0
+    for i in range(len(at)):
+        while step + 1 < len(start) and start[step + 1] <= at[i]:
+            step += 1
+        seen[i], where[i] = mark[i] < rate[step], place[step]
+    return seen, where
 
 
 _LOW, _HALF = 16, 8  # bits: what shares all but the low ones fits into the processor's cache, and is sorted in halves
@@ -104,28 +119,6 @@ def order_of(key: Any) -> Any:
 
 
 @compiled
-def by_cell(at: Any, cell: int, kept: Any) -> Any:
-    """(k,) int64: the rows of (n,) times, none negative, that are kept (n,) bool: by cells of time, as they stand in
-    each. Half a sort, after which rows of one time lie close together.
-    """
-    ends, count = np.zeros(at.max() // cell + 2 if len(at) else 1, np.int64), 0
-    cells = np.empty(len(at), np.int32)
-    for i in range(len(at)):
-        cells[i] = at[i] // cell
-        if kept[i]:
-            ends[cells[i] + 1] += 1
-            count += 1
-    for c in range(len(ends) - 1):
-        ends[c + 1] += ends[c]
-    rows = np.empty(count, np.int64)
-    for i in range(len(at)):
-        if kept[i]:
-            rows[ends[cells[i]]] = i
-            ends[cells[i]] += 1
-    return rows
-
-
-@compiled
 def hashed(at: int, salt: int, seed: int) -> Any:
     """64 bits that hang on the three numbers alone. The finisher of SplitMix64 (Steele, Lea and Flood 2014)."""
     x = np.uint64(at) + np.uint64((seed * np.int64(0x9E3779B9) + 1) & 0xFFFFFFFF) * np.uint64(0x9E3779B97F4A7C15)
@@ -141,6 +134,66 @@ def _mixed(at: Any, salt: Any, seed: Any) -> Any:
 
 mixed: Callable[..., Any] = _everywhere(_mixed)
 """A ufunc of three int64: a uniform number in [0, 1)."""
+
+_MILLI = 1_000_000
+
+
+@compiled
+def arranged(turn: Any, day: Any, low: int, home_of: Any) -> Any:
+    """The (n,) rows `turn` of a day's columns as (n,) home, device, metric, value and taken (ns): all in one pass.
+
+    day: its columns, (at, value, device, metric); at: ms after `low` (ns). home_of: the household of each device.
+    """
+    n, (at, value, device, metric) = len(turn), day
+    homes, devices, metrics = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int16)
+    values, taken = np.empty(n), np.empty(n, np.int64)
+    for i in range(n):
+        row = turn[i]
+        devices[i], metrics[i], values[i] = device[row], metric[row], value[row]
+        homes[i] = home_of[devices[i]]
+        taken[i] = low + np.int64(at[row]) * _MILLI
+    return homes, devices, metrics, values, taken
+
+
+@compiled
+def by_minute(parts: Any, at: Any, value: Any, begin: int, chance: Any) -> Any:
+    """A day's readings of one household by minutes, and in each as they stand: half a sort, after which rows of one
+    time lie close together.
+
+    parts: (p, 3) int64, (device, metric, rows) of each part of (n,) `at` (ns, none before `begin`) and `value`. chance:
+    (share that goes missing, seed of that, which hangs on moment and device alone). Gives device (k,) int32, metric
+    (k,) int16, value (k,) float64 and times (k,) int64, cut to whole milliseconds.
+    """
+    lost, seed = chance
+    last = begin
+    for i in range(len(at)):
+        last = max(last, at[i])
+    ends = np.zeros((last - begin) // MINUTE + 2, np.int64)
+    cells, i = np.empty(len(at), np.int32), 0
+    for p in range(len(parts)):
+        for _ in range(parts[p, 2]):
+            moment = at[i] // _MILLI * _MILLI
+            if np.float64(hashed(moment, parts[p, 0], seed) >> np.uint64(11)) / 2.0**53 >= lost:
+                cells[i] = (moment - begin) // MINUTE
+                ends[cells[i] + 1] += 1
+            else:
+                cells[i] = -1
+            i += 1
+    for c in range(len(ends) - 1):
+        ends[c + 1] += ends[c]
+    kept, i = ends[-1], 0
+    device, metric = np.empty(kept, np.int32), np.empty(kept, np.int16)
+    values, taken = np.empty(kept), np.empty(kept, np.int64)
+    for p in range(len(parts)):
+        for _ in range(parts[p, 2]):
+            if cells[i] >= 0:
+                row = ends[cells[i]]
+                device[row], metric[row], values[row] = parts[p, 0], parts[p, 1], value[i]
+                taken[row] = at[i] // _MILLI * _MILLI
+                ends[cells[i]] += 1
+            i += 1
+    return device, metric, values, taken
+
 
 _BELL = np.array([NormalDist().inv_cdf((i + 0.5) / 4096) for i in range(4096)])
 

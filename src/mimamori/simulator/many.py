@@ -1,16 +1,17 @@
 """Many households by several processes: the same batches, in the same order, as one process would make.
 
-May import model and the simulator's pure files. Each process makes the days of its own households and leaves them in
-files, since memory that processes share is short in containers; here they are put in the order of time. The number of
-processes changes no bit.
+May import model and the simulator's pure files. Each process draws what befalls its own households, makes their days
+and leaves these in files, since memory that processes share is short in containers; here they are put in the order of
+time. The number of processes changes no bit.
 """
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,13 +23,18 @@ from numpy.typing import NDArray
 
 from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import HOUR
-from mimamori.simulator.days import by_household, days_between, in_steps, simulate
+from mimamori.simulator.days import by_household, days_between, first_devices, simulate, step_ends
+from mimamori.simulator.faults import MILLI, Rows
 from mimamori.simulator.households import SimulatedHome
+from mimamori.simulator.loops import arranged, order_of
 from mimamori.simulator.truth import TruthEvent
 
 _WORTH = 40  # households for which a process of their own is worth its start
 _AHEAD = 2  # days a process may be ahead of what was read
-_COLUMNS = (("taken", "<i8"), ("value", "<f8"), ("device", "<i4"), ("metric", "<i2"))
+_COLUMNS = (("at", "<i4"), ("value", "<f8"), ("device", "<i4"), ("metric", "<i2"))  # at: ms of the day
+
+Part = Callable[..., Sequence[TruthEvent]]
+"""A function of some households (first argument), the same for all of them as for each share of them."""
 
 
 def processors() -> int:
@@ -36,111 +42,141 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def simulate_days(
-    homes: Sequence[SimulatedHome], *, start: int, end: int, seed: int, events: Sequence[TruthEvent] = (),
-    processes: int = 0,
-) -> Iterator[ReadingBatch]:  # fmt: skip
-    """As `simulate` with order="taken", but `got` is `taken`. processes: 0 for as many as are worth it."""
-    count = (
-        min(processes or processors(), max(len(homes) // _WORTH, 1)) if not processes else min(processes, len(homes))
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Makers:
+    """Who makes the households' days: this process (no lines), or several others, each its share of the households."""
+
+    homes: Sequence[SimulatedHome]
+    shares: Sequence[NDArray[np.intp]]
+    lines: Sequence[Connection]
+
+    def each(self, part: Part, **more: Any) -> list[TruthEvent]:
+        """What `part` (of a module, so that others find it) tells of all households, in their order."""
+        if not self.lines:
+            return list(part(self.homes, **more))
+        for line in self.lines:
+            line.send((part, more))
+        return [event for line in self.lines for event in _receive(line)]
+
+    def days(self, *, start: int, end: int, seed: int, events: Sequence[TruthEvent] = ()) -> Iterator[ReadingBatch]:
+        """As `simulate` with order="taken", but `got` is `taken`. To be asked for once, and last."""
+        if not self.lines:
+            yield from simulate(self.homes, start=start, end=end, seed=seed, events=events, order="taken")
+            return
+        for share, line in zip(self.shares, self.lines, strict=True):
+            ids = {self.homes[i].id for i in share}
+            mine = tuple(e for e in events if e.household in ids)
+            line.send((None, {"start": start, "end": end, "seed": seed, "events": mine}))
+        home_of = np.repeat(np.arange(len(self.homes)), [len(home.devices) for home in self.homes]).astype(np.int32)
+        firsts = [first_devices(self.homes)[share[0]] for share in self.shares]
+        held: dict[str, NDArray[Any]] = {}
+        for low, high in days_between(start, end):
+            yield from _in_time(_read(self.lines, firsts, held), low, high, home_of)
+
+
+@contextmanager
+def makers(homes: Sequence[SimulatedHome], processes: int = 0) -> Iterator[Makers]:
+    """Processes that live as long as the block. processes: 0 for as many as are worth it; 1 or fewer: this one."""
+    worth = max(len(homes) // _WORTH, 1)
+    count = min(processes, len(homes)) if processes else min(processors(), worth)
     if count <= 1:
-        yield from simulate(homes, start=start, end=end, seed=seed, events=events, order="taken")
+        yield Makers(homes=homes, shares=(), lines=())
         return
     context = multiprocessing.get_context("spawn")  # a fork would copy locks of threads that run here
     shares = np.array_split(np.arange(len(homes)), count)
-    home_of = np.repeat(np.arange(len(homes)), [len(home.devices) for home in homes]).astype(np.int32)
-    first_device = [int(np.searchsorted(home_of, share[0])) for share in shares]
     with TemporaryDirectory(prefix="mimamori-simulate-") as folder, ExitStack() as ended:
         lines = []
         for number, share in enumerate(shares):
-            ids = {homes[i].id for i in share}
-            order = _Order(
-                number=number, homes=tuple(homes[i] for i in share), start=start, end=end, seed=seed,
-                events=tuple(e for e in events if e.household in ids),
-            )  # fmt: skip
             ours, theirs = context.Pipe()
-            worker = context.Process(target=_work, args=(order, Path(folder), theirs), daemon=True)
+            mine = tuple(homes[i] for i in share)
+            worker = context.Process(target=_work, args=(mine, Path(folder) / str(number), theirs), daemon=True)
             worker.start()
             theirs.close()
             for then in (worker.join, worker.terminate, ours.close):  # the last one first
                 ended.callback(then)
             lines.append(ours)
-        days = _together(lines, first_device, home_of)
-        for day, (low, high) in zip(days, days_between(start, end), strict=True):
-            yield from in_steps(day, low, high, step=HOUR, order="taken")
+        yield Makers(homes=homes, shares=shares, lines=lines)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Order:
-    """What a process is to make."""
+def _work(homes: Sequence[SimulatedHome], folder: Path, line: Connection) -> None:
+    """In a process of its own: answers with parts, and at last with days."""
+    gc.freeze()  # what was imported stays; and what is made here holds no circles, so looking for them finds nothing
+    gc.disable()
+    folder.mkdir()
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # nobody wants the rest
+        while True:
+            part, more = line.recv()
+            if part is None:
+                _tell_days(homes, folder, line, more)
+                return
+            line.send(part(homes, **more))
 
-    number: int
-    homes: tuple[SimulatedHome, ...]
-    start: int
-    end: int
-    seed: int
-    events: tuple[TruthEvent, ...]
+
+def _tell_days(homes: Sequence[SimulatedHome], folder: Path, line: Connection, more: dict[str, Any]) -> None:
+    """A file for each day, told by name; the other side says when it has read one."""
+    firsts, days = first_devices(homes), days_between(more["start"], more["end"])
+    made = by_household(homes, **more, order="taken")
+    for number, (rows, (low, _)) in enumerate(zip(made, days, strict=True)):
+        if number >= _AHEAD:
+            line.recv()  # one of the days before was read
+        path = folder / str(number)
+        _write(path, rows, firsts, low)
+        line.send((path, sum(len(r.taken) for r in rows)))
 
 
-def _work(order: _Order, folder: Path, line: Connection) -> None:
-    """In a process of its own: a file for each day, told by name; the other side says when it has read one."""
-    days = by_household(
-        order.homes, start=order.start, end=order.end, seed=order.seed, events=order.events, order="taken"
-    )
+def _write(path: Path, homes: Sequence[Rows], firsts: Sequence[int], low: int) -> None:
+    with path.open("wb") as file:
+        for rows in homes:
+            ((rows.taken - low) // MILLI).astype("<i4").tofile(file)
+        for rows in homes:
+            rows.value.astype("<f8", copy=False).tofile(file)
+        for rows, first in zip(homes, firsts, strict=True):
+            (rows.device + first).astype("<i4").tofile(file)
+        for rows in homes:
+            rows.metric.astype("<i2", copy=False).tofile(file)
+
+
+def _receive(line: Connection) -> Any:
     try:
-        for number, batch in enumerate(days):
-            if number >= _AHEAD:
-                line.recv()  # one of the days before was read
-            path = folder / f"{order.number}-{number}"
-            with path.open("wb") as file:
-                for name, kind in _COLUMNS:
-                    getattr(batch, name).astype(kind, copy=False).tofile(file)
-            line.send((str(path), len(batch)))
-        line.send(None)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        pass  # nobody wants the rest
-
-
-def _together(
-    lines: Sequence[Connection], first_device: Sequence[int], home_of: NDArray[np.int32]
-) -> Iterator[ReadingBatch]:
-    """Each day of all processes, household by household."""
-    while True:
-        told = [_receive(line) for line in lines]
-        if None in told:
-            return
-        columns = _read([t for t in told if t is not None])
-        for line in lines:
-            with suppress(BrokenPipeError, ConnectionResetError):  # it has told its last day and gone
-                line.send(True)
-        edges = np.cumsum([0, *(t[1] for t in told if t is not None)]).tolist()
-        for first, begin, end in zip(first_device, edges, edges[1:], strict=False):
-            columns["device"][begin:end] += first
-        device, taken = columns["device"], columns["taken"]
-        yield ReadingBatch(
-            home=home_of[device], device=device, metric=columns["metric"], value=columns["value"], taken=taken,
-            got=taken, flags=np.zeros(len(taken), np.uint8),
-        )  # fmt: skip
-
-
-def _receive(line: Connection) -> tuple[str, int] | None:
-    try:
-        told: tuple[str, int] | None = line.recv()
+        return line.recv()
     except EOFError:
         msg = "a process that simulates has died; is there enough memory? --processes 1 needs least"
         raise OSError(msg) from None
-    return told
 
 
-def _read(files: Sequence[tuple[str, int]]) -> dict[str, NDArray[Any]]:
-    """The columns of (path, rows) files, one file's after the other's; the files are gone then."""
-    columns: dict[str, NDArray[Any]] = {name: np.empty(sum(rows for _, rows in files), kind) for name, kind in _COLUMNS}
+def _read(lines: Sequence[Connection], firsts: Sequence[int], held: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The columns of a day of all processes, household by household; good until the next day is read.
+
+    held: where the days lie; used again for each, since memory that was never used must be cleared first.
+    """
+    told: list[tuple[Path, int]] = [_receive(line) for line in lines]
+    total = sum(rows for _, rows in told)
+    if not held or len(held["at"]) < total:
+        held |= {name: np.empty(total + total // 8, kind) for name, kind in _COLUMNS}
+    columns = {name: column[:total] for name, column in held.items()}
     begin = 0
-    for path, rows in files:
-        with Path(path).open("rb") as file:
+    for line, first, (path, rows) in zip(lines, firsts, told, strict=True):
+        with path.open("rb") as file:
             for column in columns.values():
                 file.readinto(column[begin : begin + rows].view(np.uint8).data)
-        Path(path).unlink()
+        path.unlink()
+        columns["device"][begin : begin + rows] += first
         begin += rows
+        with suppress(BrokenPipeError, ConnectionResetError):  # it has told its last day and gone
+            line.send(True)
     return columns
+
+
+def _in_time(
+    columns: dict[str, NDArray[Any]], low: int, high: int, home_of: NDArray[np.int32]
+) -> Iterator[ReadingBatch]:
+    """The readings of [low, high) in the order of time, one batch an hour."""
+    at = columns["at"]
+    turn, day, begin = order_of(at), tuple(columns[name] for name, _ in _COLUMNS), 0
+    for end in np.searchsorted(at, (step_ends(low, high, HOUR) - low) // MILLI, sorter=turn).tolist():
+        homes, devices, metrics, values, taken = arranged(turn[begin:end], day, low, home_of)
+        yield ReadingBatch(
+            home=homes, device=devices, metric=metrics, value=values, taken=taken, got=taken,
+            flags=np.zeros(len(taken), np.uint8),
+        )  # fmt: skip
+        begin = end

@@ -89,7 +89,14 @@ _PER_DAY = {"fooler": 1 / 10, "technical": 1 / 20}
 def plan_events(
     homes: Sequence[SimulatedHome], *, start: int, end: int, seed: int, first_after: int
 ) -> tuple[TruthEvent, ...]:
-    """Events in [first_after, end), sorted by start, at least a day apart within a household.
+    """Events in [first_after, end), sorted by start, at least a day apart within a household."""
+    return with_neighbours(homes, draw_events(homes, start=start, end=end, seed=seed, first_after=first_after))
+
+
+def draw_events(
+    homes: Sequence[SimulatedHome], *, start: int, end: int, seed: int, first_after: int
+) -> list[TruthEvent]:
+    """Events of each home by itself, home by home.
 
     Emergencies are drawn first; where one needs the resident in bed or indoors, a moment is chosen at which the line
     of life has them there. A home may have none. start is that of the simulation (life before it is not looked at).
@@ -104,8 +111,12 @@ def plan_events(
             if event is not None:
                 mine.append(event)
         chosen += mine
-    chosen += _neighbours(homes, chosen)
-    return tuple(sorted(chosen, key=lambda e: (e.start, e.household)))
+    return chosen
+
+
+def with_neighbours(homes: Sequence[SimulatedHome], chosen: Sequence[TruthEvent]) -> tuple[TruthEvent, ...]:
+    """What was drawn for all homes, in their order, with what befalls whole districts; sorted by start."""
+    return tuple(sorted([*chosen, *_neighbours(homes, chosen)], key=lambda e: (e.start, e.household)))
 
 
 def own_events(

@@ -15,11 +15,11 @@ from mimamori.model.times import DAY, HOUR, MINUTE, SECOND, Nanos
 from mimamori.simulator.body import tell_bed
 from mimamori.simulator.dice import Use, generator, lots, stream
 from mimamori.simulator.electricity import load
-from mimamori.simulator.faults import Rows, disturb, in_time
+from mimamori.simulator.faults import Rows, disturb, faults, in_time
 from mimamori.simulator.house import climate, daytime, within
 from mimamori.simulator.households import SimulatedHome
 from mimamori.simulator.life import Life, Place, midnight
-from mimamori.simulator.loops import apart, by_cell
+from mimamori.simulator.loops import apart, by_minute, thinned
 from mimamori.simulator.scene import ROOMS, Act, MotionSensor, RoomClimate
 from mimamori.simulator.truth import TruthEvent
 
@@ -44,24 +44,22 @@ def report_day(home: SimulatedHome, life: Life, day: int, *, seed: int, events: 
     """All readings of the household taken on the calendar day. events: this household's.
 
     Minute by minute, and each minute's in the order of (device, metric, time); or of (time, device, metric) throughout
-    where anything befalls the household.
+    where a device or line of the household fails.
     """
     parts = [
         *_bed(home, life, day, seed, events), *_meter(home, life, day, seed, events), *_door(home, life, day, events),
         *_climate(home, life, day, seed, events), *_motion(home, life, day, seed, events), *_beats(home, day),
     ]  # fmt: skip
     ids = [device.id for device in home.devices]
-    parts.sort(key=lambda p: (ids.index(p[0]), _METRICS.index(p[1])))
-    taken = np.concatenate([p[2] for p in parts]) // _MS * _MS
-    sizes = [len(p[2]) for p in parts]
-    rows = Rows(
-        device=np.repeat(np.array([ids.index(p[0]) for p in parts], np.int32), sizes),
-        metric=np.repeat(np.array([_METRICS.index(p[1]) for p in parts], np.int16), sizes),
-        value=np.concatenate([p[3] for p in parts]), taken=taken, sent=taken,
+    told = sorted((ids.index(p[0]), _METRICS.index(p[1]), i) for i, p in enumerate(parts))
+    device, metric, value, taken = by_minute(
+        np.array([(d, m, len(parts[i][2])) for d, m, i in told]), np.concatenate([parts[i][2] for _, _, i in told]),
+        np.concatenate([parts[i][3] for _, _, i in told]), midnight(day),
+        (home.kit.lost, seed * 1000 + home.number),
     )  # fmt: skip
-    arrives = lots(rows.taken, rows.device, seed * 1000 + home.number) >= home.kit.lost
-    rows = rows.take(by_cell(taken - midnight(day), MINUTE, arrives))
-    return disturb(in_time(rows), events, ids, seed) if events else rows
+    rows = Rows(device=device, metric=metric, value=value, taken=taken, sent=taken)
+    broken = faults(events, midnight(day), midnight(day + 1))
+    return disturb(in_time(rows), broken, ids, seed) if broken else rows
 
 
 def _grid(home: SimulatedHome, day: int, every: int, shift: int) -> Nanos:
@@ -194,10 +192,9 @@ def _movements(
     rng, begin = generator(seed, Use.MOTION, home.number, day), midnight(day)
     at = begin + stream(rng, DAY, _MOST / MINUTE)
     mark = rng.random(len(at)) * _MOST
-    step = life.steps_at(at)
-    rates, places = _RATE[life.act] * home.persona.days.pace, life.place.astype(np.int64)
+    places = life.place.astype(np.int64)
     places[places == Place.BED] = Place.BEDROOM
-    seen, place = mark < rates[step], places[step]
+    seen, place = thinned(at, mark, life.start, _RATE[life.act] * home.persona.days.pace, places)
     if _spans(events, *_GUESTS):
         place, seen = _guests(at, mark, place, seen, events)
     moved = np.flatnonzero((life.place[1:] != life.place[:-1]) & (life.place[1:] < Place.BED)) + 1

@@ -12,8 +12,8 @@ from mimamori.site import load_site
 SITE = load_site(Path(__file__).parents[2])
 
 
-async def test_households_made_twice_over_are_rehearsed_alike(tmp_path: Path) -> None:
-    await fill(SITE, tmp_path, count=5, different=2, days=2, bed_every=120, seed=1)
+def test_households_made_twice_over_are_rehearsed_alike(tmp_path: Path) -> None:
+    fill(SITE, tmp_path, count=5, different=2, days=2, bed_every=120, seed=1)
     wide = measure(SITE, tmp_path, rule="heart-rate", settings={}, days=2, processes=1)
     tight = measure(SITE, tmp_path, rule="heart-rate", settings={"high.medium": 100.0}, days=2, processes=1)
     assert (wide.households, wide.days, wide.learned, wide.before) == (5, 2, 0, wide.after)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mimamori.model.metrics import Metrics
 from mimamori.model.times import NEVER
-from mimamori.rules.kernel import Block, State, compiled
+from mimamori.rules.kernel import Block, State, compiled, inlined, lean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,40 +68,46 @@ def backed(told: Block, gates: Gates, state: State) -> NDArray[np.bool_]:
     """
     if len(gates.by) == 1:
         return np.empty(0, np.bool_)
-    device, metric, taken, gate, guards = told.device, told.metric, told.taken, state.gate, gates.guards
-    for i in range(len(device)):
-        g = gate[device[i]]
-        if g > 0 and gates.by[g] == metric[i]:
-            _observe(device[i], told.value[i] >= gates.at_least[g], taken[i], g, gates, state)
-    counts = np.ones(len(device), np.bool_)
-    for i in range(len(device)):
-        g = gate[device[i]]
-        if g > 0 and guards[g, metric[i]]:
-            counts[i] = _is_backed(device[i], taken[i], g, gates, state)
+    counts = np.ones(len(told.device), np.bool_)
+    _look(told, gates, state, counts)
     return counts
 
 
-@compiled
+@lean
+def _look(told: Block, gates: Gates, state: State, counts: NDArray[np.bool_]) -> None:
+    for i in range(len(counts)):
+        device = told.device[i]
+        g = state.gate[device]
+        if g > 0 and gates.by[g] == told.metric[i]:
+            _observe(device, told.value[i] >= gates.at_least[g], told.taken[i], g, gates, state)
+    for i in range(len(counts)):
+        device = told.device[i]
+        g = state.gate[device]
+        if g > 0 and gates.guards[g, told.metric[i]]:
+            counts[i] = _is_backed(device, told.taken[i], g, gates, state)
+
+
+@inlined
 def _observe(device: int, enough: bool, taken: int, g: int, gates: Gates, state: State) -> None:  # noqa: FBT001, PLR0917
-    backing, of, at = state.backing, state.backing_of, state.backing_at
-    before = at[device]
+    before = state.backing_at[device]
     if gates.share[g] > 0:
         kept = 0.0 if before == NEVER else np.exp(-max(taken - before, 0) / gates.within[g])
-        backing[device] = backing[device] * kept + (1.0 if enough else 0.0)
-        of[device] = of[device] * kept + 1.0
-        at[device] = max(before, taken)
-        return
-    if enough or (gates.holds[g] and backing[device] > 0):
-        at[device] = max(before, taken)
-    backing[device] = 1.0 if enough else 0.0
+        state.backing[device] = state.backing[device] * kept + (1.0 if enough else 0.0)
+        state.backing_of[device] = state.backing_of[device] * kept + 1.0
+        state.backing_at[device] = max(before, taken)
+    else:
+        if enough or (gates.holds[g] and state.backing[device] > 0):
+            state.backing_at[device] = max(before, taken)
+        state.backing[device] = 1.0 if enough else 0.0
 
 
-@compiled
+@inlined
 def _is_backed(device: int, taken: int, g: int, gates: Gates, state: State) -> bool:
-    at = state.backing_at[device]
-    if at == NEVER:
-        return False
-    if gates.share[g] > 0:
-        enough = state.backing[device] >= gates.share[g] * state.backing_of[device]
-        return bool(enough and taken - at <= gates.within[g])
-    return bool((gates.holds[g] and state.backing[device] > 0) or taken - at <= gates.within[g])
+    at, backing, counts = state.backing_at[device], state.backing[device], False
+    if at != NEVER:
+        recent = taken - at <= gates.within[g]
+        if gates.share[g] > 0:
+            counts = backing >= gates.share[g] * state.backing_of[device] and recent
+        else:
+            counts = recent or (gates.holds[g] and backing > 0)
+    return counts

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -60,25 +61,74 @@ def count(b):
 def ask():
     return count({bundle}(np.ones(3)))
 """
+UPPER = """
+from mimamori.rules.kernel import compiled
+import below
+@compiled
+def ask():
+    return _part()
+STEP = below.step
+@compiled
+def _part():
+    return STEP()
+"""
+BELOW = """
+from mimamori.rules.kernel import compiled
+@compiled
+def step():
+    return {more}
+"""
 
 
-def test_machine_code_of_a_version_before_is_passed_over(tmp_path: Path) -> None:
-    file, edited = tmp_path / "of_a_version.py", count(start=1_800_000_000, step=60)
+class Files:
+    """Modules that are edited, a minute apart: Python takes two edits of one second and one length for one."""
 
-    def ask(bundle: str, more: int) -> float:
-        file.write_text(MODULE.format(bundle=bundle, more=more))
-        os.utime(file, (at := next(edited), at))  # Python takes two edits of one second and one length for one
-        spec = importlib.util.spec_from_file_location(file.stem, file)
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._edited = folder, count(start=1_800_000_000, step=60)
+        self.loaded: set[str] = set()
+
+    def edit(self, name: str, text: str) -> None:
+        file = self._folder / f"{name}.py"
+        file.write_text(text)
+        os.utime(file, (at := next(self._edited), at))
+
+    def load(self, name: str) -> Any:
+        spec = importlib.util.spec_from_file_location(name, self._folder / f"{name}.py")
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        sys.modules[file.stem] = module
+        sys.modules[name] = module
+        self.loaded.add(name)
         spec.loader.exec_module(module)
-        told: float = module.ask()
+        return module
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[Files]:
+    made = Files(tmp_path)
+    yield made
+    for name in made.loaded:
+        del sys.modules[name]
+
+
+def test_machine_code_of_a_version_before_is_passed_over(files: Files) -> None:
+    def ask(bundle: str, more: int) -> float:
+        files.edit("of_a_version", MODULE.format(bundle=bundle, more=more))
+        told: float = files.load("of_a_version").ask()
         return told
 
     assert [ask("Kept", 1), ask("Kept", 2), ask("Named", 2), ask("Named", 3)] == [4, 5, 5, 6]
-    del sys.modules[file.stem]
+
+
+def test_machine_code_is_made_anew_when_another_file_was_edited_that_a_part_further_down_calls(files: Files) -> None:
+    def ask(more: int) -> int:
+        files.edit("below", BELOW.format(more=more))
+        files.load("below")
+        told: int = files.load("above").ask()
+        return told
+
+    files.edit("above", UPPER)
+    assert [ask(1), ask(2)] == [1, 2]
 
 
 def test_no_function_is_typed_anew_at_each_call(monkeypatch: pytest.MonkeyPatch) -> None:

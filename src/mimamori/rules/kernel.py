@@ -24,18 +24,24 @@ def compiled(function: F, **options: Any) -> F:
     Where no folder can be written to, it is made anew at each start. What is kept is only used while the functions and
     constants that went into it are the same: numba by itself looks at the function's own file alone.
     """
+    options = {"_nrt": True} | options  # not as whoever calls it first: a `lean` one would forbid it to make arrays
     try:
-        machine = njit(cache=True, nogil=True, **options)(function)
+        machine: Any = njit(cache=True, nogil=True, **options)(function)
         kept = machine._cache._cache_file  # noqa: SLF001 - numba is pinned
-        kept._source_stamp = (kept._source_stamp, made_of(function))  # noqa: SLF001
-        kept._load_index = partial(_known, kept._load_index)  # noqa: SLF001
+        kept._load_index = partial(_known, kept, kept._load_index, kept._source_stamp, function)  # noqa: SLF001
     except RuntimeError:  # no place for the cache
         machine = njit(nogil=True, **options)(function)
     return cast("F", machine)
 
 
-def _known(load: Callable[[], dict[Any, str]]) -> dict[Any, str]:
-    """What is kept on disk; nothing where an older version left it, whose bundles are called otherwise."""
+def _known(
+    kept: Any, load: Callable[[], dict[Any, str]], stamp: object, function: Callable[..., Any]
+) -> dict[Any, str]:
+    """What is kept on disk; nothing where an older version left it, whose bundles are called otherwise.
+
+    What went into the function is looked at now, not when it is defined: a part of it may stand further down.
+    """
+    kept._source_stamp = (stamp, made_of(function))  # noqa: SLF001
     try:
         return load()
     except (AttributeError, ImportError):

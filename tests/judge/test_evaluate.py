@@ -115,7 +115,11 @@ class TestScore:
         (told,) = made.rules
         assert (told.calls, told.false, told.notes, told.false_notes) == (1, 1, 3, 3)
         assert (made.all_calls.false, made.resident.false) == (1, 0)
-        assert "3 notes, 3 without an event" in as_table(made)
+        low, high = garwood(4)
+        assert told.alerts_per_30_days_95 == pytest.approx((30 * low / 40, 30 * high / 40))
+        assert (told.false_per_30_days, told.alerts_per_30_days) == (0.75, 3.0)
+        row = next(line for line in as_table(made).splitlines() if line.startswith("cold")).split()
+        assert (row[2:4], row[6:8], row[8]) == (["1", "1"], ["3", "3"], "3.00")
 
     def test_the_load_of_a_shift_counts_calls_right_or_false(self) -> None:
         truth = [event("a", "collapse", 300, 320)]

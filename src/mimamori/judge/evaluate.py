@@ -67,6 +67,7 @@ class Told:
     """How often one rule spoke after learning. A low alert is a note on the console, all others call somebody.
 
     false: calls where nothing happened that the rule should tell of; false_notes: notes likewise, never among `false`.
+    An alert that was a note and became a call is one call. alerts_per_30_days: false calls and false notes together.
     """
 
     rule: str
@@ -77,6 +78,8 @@ class Told:
     false_notes: int
     false_per_30_days: float | None
     false_per_30_days_95: tuple[float, float] | None
+    alerts_per_30_days: float | None
+    alerts_per_30_days_95: tuple[float, float] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,13 +306,22 @@ def _false(
 
 def _told(rule: str, category: str, alerts: Sequence[_Alert], false: Sequence[_Alert], days: float) -> Told:
     wrong = sum(not a.note for a in false)
-    low, high = garwood(wrong)
+    rate, interval = _rate(wrong, days)
+    all_rate, all_interval = _rate(len(false), days)
     return Told(
         rule=rule, category=category, calls=sum(not a.note for a in alerts), notes=sum(a.note for a in alerts),
         false=wrong, false_notes=len(false) - wrong,
-        false_per_30_days=30 * wrong / days if days > 0 else None,
-        false_per_30_days_95=(30 * low / days, 30 * high / days) if days > 0 else None,
+        false_per_30_days=rate, false_per_30_days_95=interval,
+        alerts_per_30_days=all_rate, alerts_per_30_days_95=all_interval,
     )  # fmt: skip
+
+
+def _rate(count: int, days: float) -> tuple[float | None, tuple[float, float] | None]:
+    """So many in 30 days, with their 95 % interval; None without days."""
+    if days <= 0:
+        return None, None
+    low, high = garwood(count)
+    return 30 * count / days, (30 * low / days, 30 * high / days)
 
 
 def _load(late: Sequence[_Alert], watched: float, households: int, households_a_nurse: int) -> Load | None:

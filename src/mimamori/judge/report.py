@@ -10,7 +10,7 @@ from html import escape
 
 from mimamori.judge.evaluate import Evaluation
 from mimamori.judge.plots import Series, bars, curves
-from mimamori.judge.scores import rate
+from mimamori.judge.scores import rate, rate_of_all
 from mimamori.judge.sweep import AS_SHIPPED, Outing, Point
 
 STYLE = (
@@ -28,6 +28,7 @@ def as_page(made: Evaluation, points: Sequence[Point], outings: Sequence[Outing]
         ("世帯数 Households", f"{made.households}"),
         ("通常の日数 Household-days of ordinary time", f"{made.household_days:.1f} / {made.watched_days:.1f}"),
         ("本人の誤報 False calls about the resident, in 30 household-days (95 %)", rate(made.resident)),
+        ("同、メモも含む The same, with notes", rate_of_all(made.resident)),
         ("1 勤務 8 時間あたりの呼出 Calls in a shift, all households", f"{load.in_a_shift:.2f}" if load else "-"),
         (f"看護師 1 人 ({load.households_a_nurse if load else 0} 世帯) For one nurse",
          f"{load.for_a_nurse:.2f}" if load else "-"),
@@ -75,7 +76,10 @@ def _found(made: Evaluation) -> str:
 
 def _calls(made: Evaluation) -> str:
     rules = (*made.rules, made.resident, made.all_calls)
-    rows = [(r.rule, r.category, str(r.calls), str(r.false), rate(r), str(r.notes), str(r.false_notes)) for r in rules]
+    rows = [
+        (r.rule, r.category, str(r.calls), str(r.false), rate(r), str(r.notes), str(r.false_notes), rate_of_all(r))
+        for r in rules
+    ]
     head = (
         "規則 Rule",
         "",
@@ -84,6 +88,7 @@ def _calls(made: Evaluation) -> str:
         "30 日あたり In 30 days (95 %)",
         "メモ Notes",
         "同 Without event",
+        "合計 30 日あたり Both in 30 days (95 %)",
     )
     wrong = [
         (r.rule, r.false_per_30_days, *r.false_per_30_days_95)

@@ -27,11 +27,11 @@ def as_json(record: Mapping[str, Any]) -> str:
 
 
 def as_table(made: Evaluation, points: Sequence[Point] = (), outings: Sequence[Outing] = ()) -> str:
-    """For people: what was found and how soon, how often each rule called in vain, its notes apart, the load."""
+    """For people: what was found and how soon, how often each rule called or noted in vain, the load."""
     days = f"{made.household_days:.1f} household-days of ordinary time after learning (of {made.watched_days:.1f})"
     return "\n".join([
         f"{made.households} households, {days}",
-        *_kinds(made), *_rules(made), *_notes(made), *_load(made), *_doubts(made), *_curve(points),
+        *_kinds(made), *_rules(made), *_load(made), *_doubts(made), *_curve(points),
         *_outings(outings),
     ])  # fmt: skip
 
@@ -50,25 +50,28 @@ def _kinds(made: Evaluation) -> Iterator[str]:
 
 
 def _rules(made: Evaluation) -> Iterator[str]:
-    yield "\nrule                      category      calls  false   false calls per 30 household-days (95 %)"
+    yield "\nfalse in 30 household-days (95 %)       calls  false   calls                notes  false   calls and notes"
     for told in (*made.rules, made.resident, made.all_calls):
-        yield f"{told.rule:24}  {told.category:11}  {told.calls:6d} {told.false:6d}   {rate(told)}"
+        yield (
+            f"{told.rule:24}  {told.category:11}  {told.calls:6d} {told.false:6d}   {rate(told):19} "
+            f"{told.notes:6d} {told.false_notes:6d}   {rate_of_all(told)}"
+        )
 
 
 def rate(told: Told) -> str:
     """False calls per 30 household-days with their interval."""
-    if told.false_per_30_days is None or told.false_per_30_days_95 is None:
+    return _rate(told.false_per_30_days, told.false_per_30_days_95)
+
+
+def rate_of_all(told: Told) -> str:
+    """False calls and notes together, likewise."""
+    return _rate(told.alerts_per_30_days, told.alerts_per_30_days_95)
+
+
+def _rate(value: float | None, interval: tuple[float, float] | None) -> str:
+    if value is None or interval is None:
         return "no ordinary time after learning"
-    low, high = told.false_per_30_days_95
-    return f"{told.false_per_30_days:6.2f} ({low:.2f}-{high:.2f})"
-
-
-def _notes(made: Evaluation) -> Iterator[str]:
-    noting = [told for told in made.rules if told.notes]
-    if noting:
-        yield "\nnotes on the console, for which nobody is called at once (low priority; not among the calls above)"
-    for told in noting:
-        yield f"{told.rule:24}  {told.category:11}  {told.notes:6d} notes, {told.false_notes} without an event"
+    return f"{value:6.2f} ({interval[0]:.2f}-{interval[1]:.2f})"
 
 
 def _load(made: Evaluation) -> Iterator[str]:

@@ -16,7 +16,7 @@ from mimamori.site import load_site
 SITE = load_site()
 MIDNIGHT = parse_instant("2026-11-02T00:00:00+09:00")
 DAYS = 10
-MOTION, DOOR, BEAT = (SITE.metrics.index(name) for name in ("motion", "door_open", "heartbeat"))
+MOTION, DOOR, BEAT, IN_BED = (SITE.metrics.index(name) for name in ("motion", "door_open", "heartbeat", "in_bed"))
 Told = list[tuple[float, Level]]
 
 
@@ -25,8 +25,11 @@ def rule() -> Rule:
     return next(r for r in SITE.rules if r.name == "inactivity")
 
 
-def life(*, until: int, door: bool) -> ReadingBatch:
-    """Motion by day at odd times, and beats; on the last day none from 09:00 on, after the door or not."""
+def life(*, until: int, door: bool, bed: bool) -> ReadingBatch:
+    """Motion by day at odd times, and beats; on the last day none from 09:00 on, after the door or not.
+
+    bed: with a bed sensor, in which nobody ever lies.
+    """
     dice, rows = np.random.default_rng(5), []
     for day in range(DAYS + 1):
         last = 9 if day == DAYS else 21
@@ -36,27 +39,31 @@ def life(*, until: int, door: bool) -> ReadingBatch:
     rows += [(t, 1, BEAT) for t in range(0, DAYS * DAY + until, 10 * MINUTE)]
     if door:
         rows.append((DAYS * DAY + 9 * HOUR, 1, DOOR))
-    return reading_batch(
-        [(0, device, metric, 1.0, MIDNIGHT + t, MIDNIGHT + t, 0) for t, device, metric in sorted(rows)]
-    )
+    if bed:
+        rows += [(t, 2, IN_BED) for t in range(0, DAYS * DAY + until, 10 * MINUTE)]
+    return reading_batch([
+        (0, device, metric, float(metric != IN_BED), MIDNIGHT + t, MIDNIGHT + t, 0)
+        for t, device, metric in sorted(rows)
+    ])  # fmt: skip
 
 
-def told(rule: Rule, *, until: int, door: bool = False) -> Told:
+def told(rule: Rule, *, until: int, door: bool = False, bed: bool = False) -> Told:
     """(hours after nine o'clock on the last day, level) of what fires then."""
     homes = Homes()
-    for device in ("hall", "door"):
+    for device in ("hall", "door", "bed"):
         homes.add_device("H1", device)
     engine = Engine(homes, [rule], SITE.metrics, SITE.zone)
     end = MIDNIGHT + DAYS * DAY + until
-    findings = engine.step(life(until=until, door=door), end)
+    findings = engine.step(life(until=until, door=door, bed=bed), end)
     nine = MIDNIGHT + DAYS * DAY + 9 * HOUR
     late = findings.take((findings.verdict == Verdict.FIRING) & (findings.at > nine))
     return [((at - nine) / HOUR, Level(level)) for at, level in zip(late.at.tolist(), late.level.tolist(), strict=True)]
 
 
-def calling_after(rule: Rule, times: float) -> Rule:
+def calling_after(rule: Rule, times: float, *, with_bed: float = 6.0) -> Rule:
     assert isinstance(rule.condition, Evidence)
-    return rule.model_copy(update={"condition": rule.condition.model_copy(update={"call_after": times})})
+    update = {"call_after": times, "call_after_with_bed": with_bed}
+    return rule.model_copy(update={"condition": rule.condition.model_copy(update=update)})
 
 
 def test_at_home_a_note_becomes_a_call(rule: Rule) -> None:
@@ -79,3 +86,15 @@ def test_away_from_home_a_note_comes_after_sixteen_hours_and_a_call_after_thirty
     (noted, first), (called, then) = told(rule, until=50 * HOUR, door=True)
     assert (first, then) == (Level.LOW, Level.HIGH)
     assert (noted, called) == pytest.approx((16, 36), abs=0.1)
+
+
+def test_with_a_bed_sensor_beside_motion_no_note_comes_before_the_call(rule: Rule) -> None:
+    ((called, level),) = told(rule, until=20 * HOUR, bed=True)
+    ((sooner, _),) = told(calling_after(rule, 3.0, with_bed=1.0), until=20 * HOUR, bed=True)
+    assert level == Level.HIGH
+    assert 1 <= sooner < called < 12
+    assert told(calling_after(rule, 1e30), until=20 * HOUR, bed=True) == [(called, Level.HIGH)]
+
+
+def test_away_from_a_home_with_a_bed_sensor_is_a_call_after_thirty_six_hours_and_no_note(rule: Rule) -> None:
+    assert told(rule, until=50 * HOUR, door=True, bed=True) == [(pytest.approx(36, abs=0.1), Level.HIGH)]

@@ -21,7 +21,7 @@ from mimamori.rules.columns import Column, Once
 from mimamori.rules.habit import SLOTS, Habits, Worked, begin_slot, fade, habit_columns, nothing_worked, slot_of
 from mimamori.rules.kernel import bound
 from mimamori.rules.later import Later
-from mimamori.rules.latest import POWER, Shared
+from mimamori.rules.latest import BED, MOTION, POWER, Shared
 from mimamori.rules.level import (
     ALARM_RAISES,
     BINS,
@@ -35,6 +35,7 @@ from mimamori.rules.level import (
 )  # fmt: skip
 from mimamori.rules.own import Own
 from mimamori.rules.quiet import (
+    CALLS_FROM,
     CELL,
     OUT_MARGIN,
     PARTS,
@@ -88,7 +89,8 @@ class EvidenceDetector:
         at_most, out_at_least, out_at_most = (np.array([getattr(c, name) for c in each], np.int64) for name in OWN)
         self._limits = Limits(
             self._uses[:, 0].copy(), bed, heart, breath, np.array([DAY / c.one_false_alarm_in for c in each]),
-            float(spec.call_after), ALARM_RAISES * DAY / spec.power_alone_false_alarm_in / SLOTS, spec.quiet_at_least,
+            float(spec.call_after), float(spec.call_after_with_bed),
+            ALARM_RAISES * DAY / spec.power_alone_false_alarm_in / SLOTS, spec.quiet_at_least,
             at_most, out_at_least, out_at_most, float(spec.out_high_after), int(LEVELS[self._rule.priority]),
         )  # fmt: skip
         self._ready.drop()
@@ -197,8 +199,11 @@ class EvidenceDetector:
         return out
 
     def _out_limit(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        own = self._c("longest_out")[rows] * OUT_MARGIN
-        return np.clip(own, self.own.of("out_at_least", rows), self.own.of("out_at_most", rows))
+        own, most = self._c("longest_out")[rows] * OUT_MARGIN, self.own.of("out_at_most", rows)
+        limit = np.clip(own, self.own.of("out_at_least", rows), most)
+        calls = np.minimum(self._spec.out_high_after * np.maximum(limit, CALLS_FROM), most)
+        has = self._columns["has"][:, rows] & self._uses
+        return np.where(has[BED] & has[MOTION], calls, limit)
 
     def _total(self) -> NDArray[np.float64]:
         """(n,) nats; what power takes back never makes a debt."""

@@ -28,7 +28,7 @@ from mimamori.rules.habit import (
     set_threshold,
 )  # fmt: skip
 from mimamori.rules.kernel import Rows, compiled, inlined, lean, number, pattern
-from mimamori.rules.latest import BED, DOOR, POWER
+from mimamori.rules.latest import BED, DOOR, MOTION, POWER
 from mimamori.rules.level import LEVEL_CELL, LOWEST_SUM, Levels, Shares, end_half_hour, weigh
 from mimamori.rules.spec import SIGNS
 
@@ -96,6 +96,7 @@ class Limits(NamedTuple):
     breath: int
     budget: NDArray[np.float64]
     call_after: float
+    with_bed: float
     sinks: float
     quiet_at_least: int
     at_most: NDArray[np.int64]
@@ -179,7 +180,7 @@ def close(rows: int, part: int, cell: Cell, s: Everything) -> int:
             continue
         if known and s.habits.first_seen[h] == NEVER:
             s.habits.first_seen[h] = s.kept.since[h] = s.habits.peak_at[h] = cell.at
-            set_threshold(h, cell.at, s.limits.budget[s.home.own[h]], s.habits)
+            set_threshold(h, cell.at, _budget(h, kinds, s), s.habits)
         abed = _abed(h, cell, kinds >> BED & 1 != 0, s)
         in_all_along = not (s.home.out[h] or s.kept.was_out[h] or abed)
         if by_events:
@@ -187,7 +188,7 @@ def close(rows: int, part: int, cell: Cell, s: Everything) -> int:
         if cell.closes:
             _take_power(h, cell, in_all_along and s.room.working[POWER] > 0, not by_events, s)
         known = known and (by_events or not np.isnan(s.levels.edge[0, h]))
-        verdict, level = _judge(h, cell, known, by_events, s)
+        verdict, level = _judge(h, cell, kinds, known, s)
         if verdict != verdicts[h] or level != levels[h]:
             verdicts[h], levels[h] = verdict, level
             found[n] = h
@@ -196,6 +197,19 @@ def close(rows: int, part: int, cell: Cell, s: Everything) -> int:
             alarmed = s.kept.firing[h] and not firing and not by_events
             end_half_hour(h, cell.wh[h], cell.slot, cell.day, alarmed, s.limits.sinks, s.levels)
     return n
+
+
+@inlined
+def _all_day(kinds: int) -> bool:
+    """Watched in bed and about the home: other rules find most of what befalls somebody there, and no note is due."""
+    return kinds >> BED & kinds >> MOTION & 1 != 0
+
+
+@inlined
+def _budget(h: int, kinds: int, s: Everything) -> float:
+    """False alarms a day."""
+    budget: float = s.limits.budget[s.home.own[h]] / (s.limits.with_bed if _all_day(kinds) else 1.0)
+    return budget
 
 
 @inlined
@@ -256,7 +270,7 @@ def _take_events(h: int, cell: Cell, kinds: int, known: bool, abed: bool, s: Eve
     if run >= 1 and (sign or out):
         end_spell(h, slot, (cell.at - kept.since[h]) // LEVEL_CELL + 4, habits, s.worked)
     if run >= 1 and sign:
-        record_peak(h, _total(h, kept), cell.at, s.limits.budget[s.home.own[h]], habits)
+        record_peak(h, _total(h, kept), cell.at, _budget(h, kinds, s), habits)
     kept.run[h] += adds
     if sign or out:
         _settle(h, cell.at, signs >> DOOR & 1 != 0, s)
@@ -322,24 +336,29 @@ def _total(h: int, kept: Kept) -> float:
 
 
 @inlined
-def _judge(h: int, cell: Cell, known: bool, by_events: bool, s: Everything) -> tuple[int, int]:
+def _judge(h: int, cell: Cell, kinds: int, known: bool, s: Everything) -> tuple[int, int]:
     """Verdict and level."""
     kept, limits, out, own = s.kept, s.limits, s.home.out[h], s.home.own[h]
+    by_events, notes = kinds & ~(1 << POWER) != 0, not _all_day(kinds)
     total, threshold = _total(h, kept), s.habits.threshold[h] if by_events else s.levels.threshold[h]
     seen = known and s.habits.first_seen[h] != NEVER
     quiet, away = cell.at - kept.since[h], cell.at - s.home.last_door[h]
     longest = min(max(kept.longest_out[h] * OUT_MARGIN, limits.out_at_least[own]), limits.out_at_most[own])
+    # A night away that nobody was told of is worth a word by day, not a call at night.
+    calls_out = min(limits.out_high_after * max(longest, CALLS_FROM), limits.out_at_most[own])
+    watched = total >= WATCH_FROM * threshold
     if seen and out:
-        kept.firing[h] = kept.firing[h] or away >= longest
+        watched = watched or away >= longest
+        kept.firing[h] = kept.firing[h] or away >= (longest if notes else calls_out)
     elif seen:
         long = not by_events or quiet >= limits.quiet_at_least
         kept.firing[h] = kept.firing[h] or (total >= threshold and long) or quiet >= limits.at_most[own]
-    verdict, level = (PENDING if total >= WATCH_FROM * threshold else CLEAR), 0
+    verdict, level = (PENDING if watched else CLEAR), 0
     if kept.firing[h]:
-        if out:  # a night away that nobody was told of is worth a word by day, not a call at night
-            note = away < min(limits.out_high_after * max(longest, CALLS_FROM), limits.out_at_most[own])
+        if out:
+            note = away < calls_out
         else:
             calls = threshold + beyond(h, limits.call_after, s.habits)
             note = by_events and kept.level[h] <= LOW and total < calls and quiet < limits.at_most[own]
-        verdict, level = FIRING, LOW if note else limits.priority
+        verdict, level = FIRING, LOW if note and notes else limits.priority
     return (verdict if seen else UNKNOWN), level

@@ -57,6 +57,8 @@ class EvidenceTwin:
         known, by_events, fired = any(self.working.values()), bool(kinds - {"power"}), self.firing
         if not (by_events or closes):
             return None
+        all_day = {"bed", "motion"} <= kinds
+        self.habit.budget = DAY / self.spec.one_false_alarm_in / (self.spec.call_after_with_bed if all_day else 1.0)
         if known and self.habit.first_seen == NEVER:
             self.habit.meet(at)
             self.since = at
@@ -68,7 +70,7 @@ class EvidenceTwin:
             weighs = in_all_along and self.working.get("power", 0) > 0 and not isnan(wh)
             self.take_power(home, at, slot, wh, weighs=weighs, alone=not by_events)
         known = known and (by_events or bool(self.power.edges))
-        judged = self.verdict(home, at, known=known, by_events=by_events)
+        judged = self.verdict(home, at, known=known, by_events=by_events, notes=not all_day)
         self.alarmed = self.firing and not fired and not by_events
         return judged
 
@@ -142,21 +144,24 @@ class EvidenceTwin:
             total = single(total + nats)
         return max(total, 0.0)
 
-    def verdict(self, home: HomeTwin, at: int, *, known: bool, by_events: bool) -> Judged:
+    def verdict(self, home: HomeTwin, at: int, *, known: bool, by_events: bool, notes: bool) -> Judged:
         spec, threshold = self.spec, self.habit.threshold if by_events else self.power.threshold
         seen, gone, still = known and self.habit.first_seen != NEVER, at - home.door, at - self.since
         longest = min(max(self.longest_out * quiet.OUT_MARGIN, spec.out_at_least), spec.out_at_most)
+        calls_out = min(spec.out_high_after * max(longest, quiet.CALLS_FROM), spec.out_at_most)
+        watched = self.total() >= quiet.WATCH_FROM * threshold
         if seen and home.out:
-            self.firing = self.firing or gone >= longest
+            watched = watched or gone >= longest
+            self.firing = self.firing or gone >= (longest if notes else calls_out)
         elif seen:
             long = not by_events or still >= spec.quiet_at_least
             self.firing = self.firing or (self.total() >= threshold and long) or still >= spec.at_most
-        grade, verdict = 0, Verdict.PENDING if self.total() >= quiet.WATCH_FROM * threshold else Verdict.CLEAR
+        grade, verdict = 0, Verdict.PENDING if watched else Verdict.CLEAR
         if self.firing:
             calls = threshold + self.habit.excess / self.habit.peak_weight * log(spec.call_after)
             note = by_events and self.grade <= Level.LOW and self.total() < calls and still < spec.at_most
             if home.out:
-                note = gone < min(spec.out_high_after * max(longest, quiet.CALLS_FROM), spec.out_at_most)
-            verdict, grade = Verdict.FIRING, int(Level.LOW) if note else self.priority
+                note = gone < calls_out
+            verdict, grade = Verdict.FIRING, int(Level.LOW) if note and notes else self.priority
         self.grade = grade
         return (verdict if seen else Verdict.UNKNOWN), grade, self.since

@@ -12,10 +12,10 @@ COLLECT = (10_000, 10, 10)  # gc.set_threshold: all is looked through once a mil
 @contextmanager
 def rarely_collected() -> Iterator[None]:
     """What is held now for long (rows, topics, tiles, machine code) is not looked through for cycles again and again:
-    with 100,000 households that stops everything for a third of a second at a time. There are hardly any cycles.
+    with 100,000 households that stops everything for a third of a second at a time. There are hardly any cycles;
+    the few of the start are held with the rest, since looking for them would hold up the first tick.
     """
     before = gc.get_threshold()
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT)
     try:

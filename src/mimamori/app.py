@@ -114,7 +114,7 @@ async def serve(  # noqa: C901, PLR0915 - straight on, see above
         now = clock.now()
         at = NEVER if mark is None else mark.at
         begun = await _begin_engine(site, ledger, homes, readings, saved, at, now, stop)
-        coverage = _watched(saved if begun.restored else {}, mark, now)
+        coverage, resumed = _watched(saved if begun.restored else {}, mark, now), now if begun.restored else NEVER
         if prepare is not None:
             await prepare(ledger, homes, begun.engine, clock, readings)
             now = clock.now()
@@ -145,7 +145,7 @@ async def serve(  # noqa: C901, PLR0915 - straight on, see above
             outbox=Outbox(ledger, senders(settings, site.alerts.texts, stack), clock=clock.now),
             webhooks=webhook_outbox(ledger, clock.now, stack), addresses=addresses(await ledger.webhooks()),
             desk=desk, lights=Lights(clock), shadows=begun.shadows, away=away, people=people, residents=residents,
-            ways=ways(settings, site.alerts.limits), missed=missed,
+            ways=ways(settings, site.alerts.limits), missed=missed, resumed=resumed,
             duties=Duties(people=people, homes=homes_with_phone), stall=Stall(site.zone),
         )  # fmt: skip
         tasks = [asyncio.create_task(loop.send(loop.outbox, stop), name="outbox")]

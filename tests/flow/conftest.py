@@ -188,10 +188,12 @@ def service(tmp_path: Path, site: Site, broker: Broker, api_at: Callable[..., Ap
 
     @asynccontextmanager
     async def started(
-        *, start: int = START, phone: str = "", port: int = 0, speed: float = SPEED, **more: Any
+        *, start: int = START, phone: str = "", port: int = 0, speed: float = SPEED, leap: int = 0, **more: Any
     ) -> AsyncIterator[Service]:
+        """leap: ns by which the clock is set forward between the catching up and the first tick."""
         async def prepare(ledger: Ledger, homes: Homes, engine: Engine, clock: Clock, _: object) -> None:
             await registered(ledger, homes, phone)
+            clock.restart(clock.now() + leap)
             known.set()
 
         port, stop, clock = port or free_port(), asyncio.Event(), Clock(speed=speed, start=start)

@@ -244,6 +244,25 @@ async def test_downtime_is_not_quiet_time(service: Start, until: Until) -> None:
         assert [a for a in await running.api.get("alerts") if a["category"] == "resident"] == []
 
 
+async def test_nor_is_a_slow_start_or_a_clock_set_in_it(service: Start, until: Until) -> None:
+    """What passes between the catching up and the first tick was not watched: no device is silent for it."""
+    async with service() as running:
+        await running.device.tells({"in_bed": 1.0, "heart_rate": 62.0, "body_movement": 20.0}, 3 * MINUTE)
+
+        async def stored() -> bool:
+            return await running.api.count("readings") == 54
+
+        await until(stored)
+        await running.end()
+        ended = running.clock.now()
+    async with service(start=ended + MINUTE, leap=DAY) as running:
+        await running.passes(2 * MINUTE)
+        assert await running.api.count("gaps") == 1
+        raised = {a["rule"] for a in await running.api.get("alerts")}
+        assert raised & {"device-silent", "gateway-silent"} == set()
+        assert "pipeline-stalled" in raised, "and it is said"
+
+
 async def test_two_people_may_not_both_take_an_alert_unseen(
     service: Start, alarmed: Alarm, api_at: Callable[..., Any], until: Until
 ) -> None:

@@ -92,6 +92,7 @@ class Loop:
     lights: Lights
     coverage: Coverage = field(default_factory=Coverage)
     own: Mapping[int, Mapping[str, Settings]] = field(default_factory=dict)
+    resumed: int = NEVER  # until when the engine was brought from a snapshot, before the first tick
     _waiting: list[ReadingBatch] = field(default_factory=list)
     _events: list[AlertEvent] = field(default_factory=list)
     _ticked: int = NEVER
@@ -174,13 +175,14 @@ class Loop:
     async def _begin_tick(self, now: int) -> None:
         """Everything that came until `now` goes to the engine; what comes meanwhile belongs to the next tick."""
         batch, self._waiting = concat(self._waiting), []
-        gap = self._ticked != NEVER and now - self._ticked > LONGEST * max(1.0, self.clock.speed)
+        before = self.resumed if self._ticked == NEVER else self._ticked
+        gap = before != NEVER and now - before > LONGEST * max(1.0, self.clock.speed)
         if gap:
             log.warning("no tick for %.0f s of the service's clock: that time is unknown, not quiet",
-                        (now - self._ticked) / SECOND)  # fmt: skip
+                        (now - before) / SECOND)  # fmt: skip
             self.counts["gaps"] += 1
-            self._events += self.stall.look(self.book, self._ticked, now, self.clock.speed)
-            self.coverage.downtime(self._ticked, now)
+            self._events += self.stall.look(self.book, before, now, self.clock.speed)
+            self.coverage.downtime(before, now)
         self._ticked = now
         await self.judging.begin(lambda: self._judge(batch, now, gap=gap), self.collector.wake)
 

@@ -11,40 +11,40 @@ import logging
 import secrets
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import uvicorn
-from numpy.typing import NDArray
 
 from mimamori.alerts.book import Book
 from mimamori.alerts.group import recall
 from mimamori.garbage import rarely_collected
 from mimamori.model.declared import as_of
+from mimamori.model.findings import FindingBatch
 from mimamori.model.homes import Homes
 from mimamori.model.times import DAY, NEVER
 from mimamori.notify.outbox import Outbox
 from mimamori.rehearsals import Rehearsals
-from mimamori.rules.engine import READABLE, Engine
-from mimamori.rules.told import Told
+from mimamori.rules.engine import Engine
 from mimamori.sensors.collector import Collector
 from mimamori.sensors.decode import Decoder
 from mimamori.sensors.profile import topic_filters
 from mimamori.sensors.unstamped import Unstamped
 from mimamori.service.away import Away
+from mimamori.service.begin import begin_engine, unpacked, watched
 from mimamori.service.channels import addresses, answerable, phone, senders, ways, webhook_outbox
-from mimamori.service.coverage import Coverage
 from mimamori.service.duties import Duties, persons
+from mimamori.service.inlet import Inlet
+from mimamori.service.judging import Judging
 from mimamori.service.keep_up import keep_up, known_absences, place
 from mimamori.service.lights import Lights
 from mimamori.service.loop import Loop
+from mimamori.service.marks import Marks
 from mimamori.service.retention import Kept, look_after
-from mimamori.service.shadows import Shadows
 from mimamori.service.sheets import keep_sheets
-from mimamori.service.snapshot import ROWS, take_rows, unpack
+from mimamori.service.snapshot import take_rows
 from mimamori.service.stall import Stall
 from mimamori.settings import Settings
 from mimamori.site import Site
@@ -52,11 +52,9 @@ from mimamori.store.embedded import EmbeddedReadings
 from mimamori.store.influx import InfluxReadings
 from mimamori.store.influxql import Server
 from mimamori.store.ledger import Ledger
-from mimamori.store.readings import ReadingStore, StoreError
-from mimamori.store.records import EngineMark
+from mimamori.store.readings import ReadingStore
 from mimamori.stream.clock import Clock, wall
 from mimamori.web.app import create_web
-from mimamori.web.changes import changed_site, own_by_row, own_limits
 from mimamori.web.desk import Desk
 from mimamori.web.phone import Phone
 from mimamori.web.sign_in import WebSettings
@@ -90,7 +88,7 @@ async def serve(  # noqa: C901, PLR0915 - straight on, see above
         ledger = await Ledger.open(settings.ledger_url)
         stack.push_async_callback(ledger.close)
         homes, mark = Homes(), await ledger.engine_mark()
-        saved = _unpack(mark, site)
+        saved = unpacked(mark, site)
         if saved:
             take_rows(homes, saved)  # before all others: whoever was registered since comes behind them
         for device in await ledger.devices():
@@ -113,8 +111,8 @@ async def serve(  # noqa: C901, PLR0915 - straight on, see above
             clock.not_before(mark.at)
         now = clock.now()
         at = NEVER if mark is None else mark.at
-        begun = await _begin_engine(site, ledger, homes, readings, saved, at, now, stop)
-        coverage, resumed = _watched(saved if begun.restored else {}, mark, now), now if begun.restored else NEVER
+        begun = await begin_engine(site, ledger, homes, readings, saved, at, now, stop)
+        coverage, resumed = watched(saved if begun.restored else {}, mark, now), now if begun.restored else NEVER
         if prepare is not None:
             await prepare(ledger, homes, begun.engine, clock, readings)
             now = clock.now()
@@ -136,15 +134,19 @@ async def serve(  # noqa: C901, PLR0915 - straight on, see above
                 topics=topic_filters(site.profiles),
             )
         )  # fmt: skip
+        counts, lights, judging = Counter[str](), Lights(clock), Judging[FindingBatch]()
         loop = Loop(
             site=begun.site, clock=clock, coverage=coverage, homes=homes, readings=readings, ledger=ledger,
-            collector=collector,
-            decoder=Decoder(homes, site.metrics, site.profiles, Unstamped(readings.marks)), engine=begun.engine,
-            book=book,
+            collector=collector, counts=counts, lights=lights, judging=judging,
+            inlet=Inlet(
+                collector=collector, readings=readings, ledger=ledger, lights=lights, counts=counts,
+                decoder=Decoder(homes, site.metrics, site.profiles, Unstamped(readings.marks)),
+            ),
+            marks=Marks(ledger=ledger, lights=lights, judging=judging, counts=counts), engine=begun.engine, book=book,
             history=recall(reversed(await ledger.notices(limit=HISTORY)), now),
             outbox=Outbox(ledger, senders(settings, site.alerts.texts, stack), clock=clock.now),
             webhooks=webhook_outbox(ledger, clock.now, stack), addresses=addresses(await ledger.webhooks()),
-            desk=desk, lights=Lights(clock), shadows=begun.shadows, away=away, people=people, residents=residents,
+            desk=desk, shadows=begun.shadows, away=away, people=people, residents=residents,
             ways=ways(settings, site.alerts.limits), missed=missed, resumed=resumed,
             duties=Duties(people=people, homes=homes_with_phone), stall=Stall(site.zone),
         )  # fmt: skip
@@ -243,87 +245,6 @@ async def _open_readings(settings: Settings, homes: Homes, site: Site) -> Readin
     except BaseException:
         await server.close()
         raise
-
-
-def _unpack(mark: EngineMark | None, site: Site) -> dict[str, NDArray[Any]]:
-    """The arrays of the last snapshot; none if there is none that fits the rules."""
-    if mark is None:
-        return {}
-    if mark.digest != site.digest or mark.version not in READABLE:
-        log.warning("the rules have changed since the last snapshot: habits are learned anew")
-        return {}
-    arrays = unpack(mark.blob)
-    if not set(ROWS) <= arrays.keys():
-        log.warning("snapshot not used: it does not say whose rows it holds")
-        return {}
-    return arrays
-
-
-def _watched(saved: Mapping[str, NDArray[Any]], mark: EngineMark | None, now: int) -> Coverage:
-    """The gaps that are known, and the one since the last snapshot: we did not run."""
-    coverage = Coverage()
-    if mark is not None and saved:
-        coverage.restore(saved)
-        coverage.downtime(mark.at, now)
-    return coverage
-
-
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    """site: with the changes that are in force. restored: the engine goes on from a snapshot."""
-
-    site: Site
-    engine: Engine
-    shadows: Shadows
-    restored: bool
-
-
-async def _begin_engine(  # noqa: PLR0917 - what it begins from
-    site: Site, ledger: Ledger, homes: Homes, readings: ReadingStore, saved: Mapping[str, NDArray[Any]], at: int,
-    now: int, stop: asyncio.Event,
-) -> _Begun:  # fmt: skip
-    """The engine and its shadows, from the snapshot `saved` of the time `at` where there is one. Ends at `stop`."""
-    present, _ = changed_site(site, await ledger.trials())
-    engine = Engine(homes, present.rules, site.metrics, site.zone, gates=site.gates)
-    shadows = Shadows(homes)
-    if not saved:
-        return _Begun(present, engine, shadows, restored=False)
-    own = own_by_row(own_limits(await ledger.limits(), present.rules, now)[0], homes)
-    engine.set_own(own)
-    if not _begin_from(engine, saved):
-        return _Begun(present, engine, shadows, restored=False)
-    await shadows.restore(site, saved, engine, ledger)
-    shadows.set_own(own)
-    said = await ledger.declarations()
-    told = [Told(one, homes, said, since=at) for one in (engine, shadows)]
-    return _Begun(present, engine, shadows, restored=await _catch_up(told, at, readings, now, stop))
-
-
-def _begin_from(engine: Engine, saved: Mapping[str, NDArray[Any]]) -> bool:
-    """The engine as it was; False if it begins anew, since the snapshot does not fit."""
-    try:
-        engine.restore(
-            {name: array for name, array in saved.items() if name not in ROWS and not name.startswith("watch.")}
-        )
-    except ValueError as error:
-        log.warning("snapshot not used: %s", error)
-        return False
-    return True
-
-
-async def _catch_up(engines: Sequence[Told], at: int, readings: ReadingStore, now: int, stop: asyncio.Event) -> bool:
-    """The readings stored and what was said since `at`, then on: downtime is not quiet time. Ends early at `stop`."""
-    try:
-        async for batch in readings.scan_all(at + 1, now + 1):
-            for engine in engines:
-                await asyncio.to_thread(engine.step, batch, int(batch.got[-1]))
-            if stop.is_set():
-                return False
-    except StoreError as error:  # a server that is away must not keep the watch from starting
-        log.warning("the readings since the last snapshot are not caught up with: %s", error)
-    for engine in engines:
-        engine.resume(now)
-    return True
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:

@@ -191,6 +191,7 @@ def service(tmp_path: Path, site: Site, broker: Broker, api_at: Callable[..., Ap
         *, start: int = START, phone: str = "", port: int = 0, speed: float = SPEED, leap: int = 0, **more: Any
     ) -> AsyncIterator[Service]:
         """leap: ns by which the clock is set forward between the catching up and the first tick."""
+
         async def prepare(ledger: Ledger, homes: Homes, engine: Engine, clock: Clock, _: object) -> None:
             await registered(ledger, homes, phone)
             clock.restart(clock.now() + leap)

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from mimamori.alerts.book import Book
-from mimamori.app import _begin_from, _catch_up
 from mimamori.model.declared import Declaration, Spans, as_of
 from mimamori.model.findings import Verdict
 from mimamori.model.homes import Homes
@@ -19,6 +18,7 @@ from mimamori.model.readings import ReadingBatch, concat
 from mimamori.model.times import HOUR, MINUTE, NEVER
 from mimamori.rules.engine import Engine
 from mimamori.rules.told import Told
+from mimamori.service.begin import begin_from, catch_up
 from mimamori.service.snapshot import rows_of, take_rows
 from mimamori.simulate import write_days
 from mimamori.site import Site
@@ -73,8 +73,8 @@ async def restart_law(path: Path, site: Site, folder: Path, most: int) -> int:
             ours.add_device("0-a-newcomer", "bed")  # would be the first if rows went by name
             store = await EmbeddedReadings.open(folder, homes=ours, metrics=site.metrics, stage_at=20_000)
             again = Engine(ours, site.rules, site.metrics, site.zone)
-            assert _begin_from(again, saved)
-            assert await _catch_up([Told(again, ours, said, since=at)], at, store, now, asyncio.Event())
+            assert begin_from(again, saved)
+            assert await catch_up([Told(again, ours, said, since=at)], at, store, now, asyncio.Event())
             compared += same(never, homes, again, ours)
             await store.close()
             store = await EmbeddedReadings.open(folder, homes=homes, metrics=site.metrics, stage_at=20_000)

@@ -186,7 +186,7 @@ async def _whole(site: Site, load: Load, folder: Path, broker: Mosquitto) -> Ing
 
     async def with_loop(loop: Loop) -> None:
         metered = Metered(loop.readings, clock.now)
-        loop.readings = metered
+        loop.inlet.readings = metered
         try:
             if not await loop.collector.wait_connected(30):
                 raise OSError("mosquitto did not answer within 30 s")

@@ -99,4 +99,4 @@ def _register(loop: Loop, devices: Sequence[Device]) -> None:
     if gone:
         loop.engine.forget_devices(sorted(gone))
     if gone or before - homes.retired:
-        loop.decoder.forget()
+        loop.inlet.decoder.forget()

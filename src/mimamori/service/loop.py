@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.alerts.book import Book
@@ -29,23 +28,24 @@ from mimamori.model.notice import Notice
 from mimamori.model.readings import ReadingBatch, concat
 from mimamori.model.times import HOUR, NEVER, SECOND
 from mimamori.notify.outbox import Outbox
-from mimamori.rules.engine import FORMAT, Engine
+from mimamori.rules.engine import Engine
 from mimamori.rules.tune import Settings
 from mimamori.sensors.collector import Collector
-from mimamori.sensors.decode import Decoded, Decoder
 from mimamori.service.away import Away
 from mimamori.service.board import Wall
 from mimamori.service.coverage import Coverage
 from mimamori.service.duties import Duties
+from mimamori.service.inlet import Inlet
 from mimamori.service.judging import Judging
 from mimamori.service.lights import Lights
+from mimamori.service.marks import Marks
 from mimamori.service.shadows import Shadows
-from mimamori.service.snapshot import pack, rows_of
+from mimamori.service.snapshot import rows_of
 from mimamori.service.stall import LONGEST, Stall
 from mimamori.site import Site
 from mimamori.store.ledger import Ledger, LedgerError
-from mimamori.store.readings import ReadingStore, StoreError
-from mimamori.store.records import EngineMark, Resident
+from mimamori.store.readings import ReadingStore
+from mimamori.store.records import Resident
 from mimamori.stream.clock import MILLISECOND, Clock
 from mimamori.web.changes import OwnLimits, own_by_row
 from mimamori.web.desk import Desk, View
@@ -56,8 +56,6 @@ WAIT_S = 0.05  # wall seconds the loop waits for messages before it looks at the
 TICK = SECOND
 VIEW_S = 0.25  # wall seconds between views for the consoles
 VIEWED_A_SECOND = 100_000  # households: views of more than some ten thousand come less often
-MARK_EVERY_S = 30.0  # wall seconds between engine snapshots
-MARK_SHARE = 20  # and so many times what the last one took: that of 100,000 households is hundreds of megabytes
 SHOWN_RESOLVED = 50
 
 
@@ -71,7 +69,8 @@ class Loop:
     readings: ReadingStore
     ledger: Ledger
     collector: Collector
-    decoder: Decoder
+    inlet: Inlet
+    marks: Marks
     engine: Engine
     book: Book
     history: History
@@ -85,10 +84,10 @@ class Loop:
     webhooks: Outbox  # an outbox of their own: a slow program never holds up a message to a person
     shadows: Shadows
     away: Away
-    judging: Judging[FindingBatch] = field(default_factory=Judging)
+    judging: Judging[FindingBatch]
+    counts: Counter[str]
     addresses: Mapping[str, str] = field(default_factory=dict)  # of the webhooks in use, by id
     missed: Sequence[AlertEvent] = ()  # found before a restart, not yet in the ledger: committed with the first tick
-    counts: Counter[str] = field(default_factory=Counter)
     lights: Lights
     coverage: Coverage = field(default_factory=Coverage)
     own: Mapping[int, Mapping[str, Settings]] = field(default_factory=dict)
@@ -97,17 +96,17 @@ class Loop:
     _events: list[AlertEvent] = field(default_factory=list)
     _ticked: int = NEVER
     _viewed: float = 0.0
-    _mark_due: float = 0.0
-    _marking: asyncio.Task[None] | None = None
     _wall: Wall = field(default_factory=Wall)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Tick until `stop` is set; then leave a snapshot behind."""
         wall = asyncio.get_running_loop().time
         self._events += self.missed
-        self._mark_due = wall()  # the first tick leaves one: a service that keeps dying still gets on
         while not stop.is_set():
-            await self._take_in()
+            await self.collector.wait(WAIT_S)
+            batch = await self.inlet.take(self.clock.now(), self._ticked, self._meanwhile)
+            if len(batch):
+                self._waiting.append(batch)
             if self.judging.done:
                 await self._end_tick()
             now = self.clock.now()
@@ -121,56 +120,19 @@ class Loop:
                     await self._end_tick()
         if self.judging.begun:
             await self._end_tick()
-        if self._marking is not None:
-            await self._marking
-        self._mark_due = wall()
+        await self.marks.end()
         await self._begin_tick(max(self.clock.now(), self._ticked + MILLISECOND))
         await self._end_tick()
-        if self._marking is not None:
-            await self._marking
+        await self.marks.end()
         self.judging.close()
 
-    async def _take_in(self) -> None:
-        """Messages to disk, and only then acknowledged."""
-        await self.collector.wait(WAIT_S)
-        delivery = self.collector.take()
-        if not len(delivery):
-            return
-        now = self.clock.now()
-        decoded = self.decoder.decode(delivery.messages, now)
-        batch = _after(decoded.batch, self._ticked)
-        try:
-            await self.readings.append(batch, decoded.marks)
-            if decoded.rejected:
-                await self.ledger.quarantine(decoded.rejected)
-        except (StoreError, LedgerError) as error:
-            # Not acknowledged: the broker keeps it and sends it again once we reconnect, or a restart asks for it.
-            self.lights.store(error)
-            self.counts["store_failures"] += 1
-            await self._store_again(batch, decoded)
-        self.lights.store()
-        self.collector.done(delivery)
-        self.counts["readings"] += len(batch)
-        self.counts["quarantined"] += len(decoded.rejected)
-        self._waiting.append(batch)
-
-    async def _store_again(self, batch: ReadingBatch, decoded: Decoded) -> None:
-        """Until the disk takes it: nothing else is read meanwhile, so the broker holds the rest."""
-        while True:
-            await asyncio.sleep(1.0)
-            if self.judging.begun:
-                await self._end_tick()
-            # The book goes on: who was called and did not answer, and that we stall.
-            await self._decide(self.clock.now())
-            if not self.judging.busy:
-                self.show(self.clock.now())
-            try:
-                await self.readings.append(batch, decoded.marks)
-                await self.ledger.quarantine(decoded.rejected)
-            except (StoreError, LedgerError):
-                self.counts["store_failures"] += 1
-            else:
-                return
+    async def _meanwhile(self) -> None:
+        """While the disk takes nothing the book goes on: who was called and did not answer, and that we stall."""
+        if self.judging.begun:
+            await self._end_tick()
+        await self._decide(self.clock.now())
+        if not self.judging.busy:
+            self.show(self.clock.now())
 
     async def _begin_tick(self, now: int) -> None:
         """Everything that came until `now` goes to the engine; what comes meanwhile belongs to the next tick."""
@@ -198,14 +160,13 @@ class Loop:
 
     async def _end_tick(self) -> None:
         """What the engine found is decided and committed; then a snapshot, if one is due."""
-        now, wall = self._ticked, asyncio.get_running_loop().time
+        now = self._ticked
         findings = await self.judging.end(lambda: self.away.declare((self.engine, self.shadows), now))
         self.counts["ticks"] += 1
         self.counts["findings"] += int((findings.verdict == Verdict.FIRING).sum())
         committed = await self._decide(now, findings)
-        if committed and wall() >= self._mark_due and (self._marking is None or self._marking.done()):
-            await self.judging.still.acquire()  # from here on: the snapshot is of this tick and no later one
-            self._marking = asyncio.create_task(self._keep(now), name="snapshot")
+        if committed and self.marks.due:
+            await self.marks.begin(now, self.site.digest, self._snapshot)
 
     async def _decide(self, now: int, findings: FindingBatch | None = None) -> bool:
         """What the book makes of findings, commands and the time; committed, then answered. Also while we stall.
@@ -289,28 +250,6 @@ class Loop:
         mine = rows_of(self.homes) | self.coverage.snapshot()
         return mine | self.engine.snapshot() | self.shadows.snapshot()
 
-    async def _keep(self, now: int) -> None:
-        """The snapshot of the tick at `now` into the ledger, which has that tick's events; messages are taken in
-        meanwhile. Whoever calls holds the engine still, until its state is copied.
-
-        One that is a little older than the newest events is well: a restart catches up with the readings since, and
-        holds what fires against the book.
-        """
-        wall = asyncio.get_running_loop().time
-        begun = wall()
-        try:
-            arrays = await self.judging.run(self._snapshot)
-        finally:
-            self.judging.still.release()
-        blob = await asyncio.to_thread(pack, arrays)
-        mark = EngineMark(at=now, version=FORMAT, digest=self.site.digest, blob=blob)
-        try:
-            await self.ledger.commit(events=[], notices=[], mark=mark, now=now)
-        except LedgerError as error:
-            self.counts["ledger_failures"] += 1
-            self.lights.ledger(error)
-        self._mark_due = wall() + max(MARK_EVERY_S, MARK_SHARE * (wall() - begun))
-
     def change_rules(self, site: Site) -> None:
         """From now on the rules of `site`, which differ in parameters alone: all that was learned stays."""
         if site.rules == self.site.rules:
@@ -367,16 +306,6 @@ class Loop:
             View(now=now, zone=self.site.zone.name, speed=self.clock.speed, tiles=tiles, alerts=(*live, *closed),
                  lights=self.lights.shown(), counts=dict(self.counts), gaps=self.coverage.gaps(self.homes))
         )  # fmt: skip
-
-
-def _after(batch: ReadingBatch, ticked: int) -> ReadingBatch:
-    """Readings taken in after a tick count as arrived after it, however long they waited on their way to the disk.
-
-    So the engine gets every cell of time once, and a snapshot is followed by exactly what it does not hold.
-    """
-    if ticked == NEVER or not len(batch) or batch.got.min() > ticked:
-        return batch
-    return replace(batch, got=np.maximum(batch.got, ticked + MILLISECOND))
 
 
 def _answer(answers: Sequence[asyncio.Future[None]], refusal: CommandError | None) -> None:

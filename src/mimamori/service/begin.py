@@ -1,0 +1,109 @@
+"""How a service begins: from the last snapshot, with what was stored and said since; else anew.
+
+May import rules, web.changes, shadows, store and site. Downtime is unknown, not quiet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mimamori.model.homes import Homes
+from mimamori.rules.engine import READABLE, Engine
+from mimamori.rules.told import Told
+from mimamori.service.coverage import Coverage
+from mimamori.service.shadows import Shadows
+from mimamori.service.snapshot import ROWS, unpack
+from mimamori.site import Site
+from mimamori.store.ledger import Ledger
+from mimamori.store.readings import ReadingStore, StoreError
+from mimamori.store.records import EngineMark
+from mimamori.web.changes import changed_site, own_by_row, own_limits
+
+log = logging.getLogger(__name__)
+
+
+def unpacked(mark: EngineMark | None, site: Site) -> dict[str, NDArray[Any]]:
+    """The arrays of the last snapshot; none if there is none that fits the rules."""
+    if mark is None:
+        return {}
+    if mark.digest != site.digest or mark.version not in READABLE:
+        log.warning("the rules have changed since the last snapshot: habits are learned anew")
+        return {}
+    arrays = unpack(mark.blob)
+    if not set(ROWS) <= arrays.keys():
+        log.warning("snapshot not used: it does not say whose rows it holds")
+        return {}
+    return arrays
+
+
+def watched(saved: Mapping[str, NDArray[Any]], mark: EngineMark | None, now: int) -> Coverage:
+    """The gaps that are known, and the one since the last snapshot: we did not run."""
+    coverage = Coverage()
+    if mark is not None and saved:
+        coverage.restore(saved)
+        coverage.downtime(mark.at, now)
+    return coverage
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """site: with the changes that are in force. restored: the engine goes on from a snapshot."""
+
+    site: Site
+    engine: Engine
+    shadows: Shadows
+    restored: bool
+
+
+async def begin_engine(  # noqa: PLR0917 - what it begins from
+    site: Site, ledger: Ledger, homes: Homes, readings: ReadingStore, saved: Mapping[str, NDArray[Any]], at: int,
+    now: int, stop: asyncio.Event,
+) -> Begun:  # fmt: skip
+    """The engine and its shadows, from the snapshot `saved` of the time `at` where there is one. Ends at `stop`."""
+    present, _ = changed_site(site, await ledger.trials())
+    engine = Engine(homes, present.rules, site.metrics, site.zone, gates=site.gates)
+    shadows = Shadows(homes)
+    if not saved:
+        return Begun(present, engine, shadows, restored=False)
+    own = own_by_row(own_limits(await ledger.limits(), present.rules, now)[0], homes)
+    engine.set_own(own)
+    if not begin_from(engine, saved):
+        return Begun(present, engine, shadows, restored=False)
+    await shadows.restore(site, saved, engine, ledger)
+    shadows.set_own(own)
+    said = await ledger.declarations()
+    told = [Told(one, homes, said, since=at) for one in (engine, shadows)]
+    return Begun(present, engine, shadows, restored=await catch_up(told, at, readings, now, stop))
+
+
+def begin_from(engine: Engine, saved: Mapping[str, NDArray[Any]]) -> bool:
+    """The engine as it was; False if it begins anew, since the snapshot does not fit."""
+    try:
+        engine.restore(
+            {name: array for name, array in saved.items() if name not in ROWS and not name.startswith("watch.")}
+        )
+    except ValueError as error:
+        log.warning("snapshot not used: %s", error)
+        return False
+    return True
+
+
+async def catch_up(engines: Sequence[Told], at: int, readings: ReadingStore, now: int, stop: asyncio.Event) -> bool:
+    """The readings stored and what was said since `at`, then on: downtime is not quiet time. Ends early at `stop`."""
+    try:
+        async for batch in readings.scan_all(at + 1, now + 1):
+            for engine in engines:
+                await asyncio.to_thread(engine.step, batch, int(batch.got[-1]))
+            if stop.is_set():
+                return False
+    except StoreError as error:  # a server that is away must not keep the watch from starting
+        log.warning("the readings since the last snapshot are not caught up with: %s", error)
+    for engine in engines:
+        engine.resume(now)
+    return True

@@ -112,6 +112,56 @@ class TestCasas:
             "activity", "Sleep", "Leave",
         ]  # fmt: skip
 
+    def test_the_release_with_rooms_for_names_and_edges_in_one_word(self, tmp_path: Path) -> None:
+        text = (
+            '2012-07-20,10:38:54.512364,OutsideDoor,ON,Step_Out="begin"\n'
+            "2012-07-20,10:38:59.5,OutsideDoor,OFF\n"
+            '2012-07-20,10:50:54.9333,OutsideDoor,ON,Step_Out="end"\n'
+            "2012-07-20,11:00:00,BathroomADoor,ON,Toilet\n"
+            "2012-07-20,11:00:01.25,KitchenATemperature,21.5\n"
+            "2012-07-20,11:00:02,LivingRoomAChair,ON\n"
+        )
+        labels = tmp_path / "labels.csv"
+        rows, result = bring(tmp_path, "casas", text, "--labels", str(labels))
+        assert [r[1:] for r in rows] == [
+            ("OutsideDoor", "door_open", 1), ("OutsideDoor", "door_open", 0), ("OutsideDoor", "door_open", 1),
+            ("BathroomADoor", "motion", 1), ("KitchenATemperature", "temperature", 21.5),
+            ("LivingRoomAChair", "motion", 1),
+        ]  # fmt: skip
+        assert "0 rows set aside" in result.output
+        told = [line.split(",", 1)[1] for line in labels.read_text(encoding="utf-8").splitlines()[1:]]
+        assert told == ["Step_Out,begin", "Step_Out,end", "Toilet,"]
+
+    def test_raw_lines_whose_word_is_no_value_are_left_out_and_name_no_activity(self, tmp_path: Path) -> None:
+        text = (
+            "2012-07-18 12:54:45.1\tM009\tBedroom\tBedroom\tON\tControl4-Motion\n"
+            "2012-07-18 12:54:46.2\tRAT101\tIgnore\tIgnore\tOK\tControl4-Radio\n"
+            "2012-07-18 12:54:47.3\tBTN001\tIgnore\tIgnore\tTAP_COUNT_01\tControl4-Button\n"
+        )
+        labels = tmp_path / "labels.csv"
+        rows, result = bring(tmp_path, "casas", text, "--labels", str(labels))
+        assert [r[1:] for r in rows] == [("M009", "motion", 1)]
+        assert "BTN001 (1), RAT101 (1)" in result.output
+        assert labels.read_text(encoding="utf-8") == "time,activity,edge\n"
+
+    def test_a_sensor_whose_first_word_is_spoilt_is_not_lost(self, tmp_path: Path) -> None:
+        text = (
+            "2009-10-16\t00:01:04.000059\tM017\tONM\r\n"  # two events in one line, as a logger writes them
+            "2009-10-16\t00:01:06.000046\tM017\tOFF\r\n"
+            "2009-10-16\t00:01:07\tD002\tOPE\r\n"
+            "2009-10-16\t00:01:08\tD002\tOPEN\tR1_Bed_to_Toilet begin\r\n"
+            "2009-10-16\t00:01:09\tAD1-A\t2.81\r\n"
+            "2009-10-16 00:01:10 I08 ABSENT 2 2\r\n"
+            "2009-10-16\t00:01:1"
+        )
+        labels = tmp_path / "labels.csv"
+        rows, result = bring(tmp_path, "casas", text, "--labels", str(labels))
+        assert [r[1:] for r in rows] == [("M017", "motion", 0), ("D002", "door_open", 1), ("I08", "motion", 1)]
+        assert "home.txt:1: not-a-number" in result.output
+        assert "home.txt:7: bad-row" in result.output
+        assert "2012" not in result.output
+        assert "R1_Bed_to_Toilet,begin" in labels.read_text(encoding="utf-8")
+
     def test_the_zone_makes_instants_and_an_hour_skipped_or_doubled_is_read(self, tmp_path: Path) -> None:
         text = "".join(f"2011-{d} M001 ON\n" for d in ("03-13 01:30:00", "03-13 03:30:00", "11-06 01:30:00"))
         rows, _ = bring(tmp_path, "casas", text, "--zone", "America/Los_Angeles")
@@ -173,7 +223,53 @@ Start time          End time            ID  Val
 """
 
 
+KASTEREN_WHOLE = """\
+Start time: Time sensor started firing
+End time: Time sensor stopped firing
+ID: sensor id (see list below)
+val: value of sensor (always 1)
+
+Sensor IDs are:\x20
+    [ 5]    'Hall-Toilet door' \x20
+    [12]    'Frontdoor'        \x20
+    [14]    'ToiletFlush'      \x20
+
+Start time          \tEnd time            \tID\tVal
+--------------------\t--------------------\t--\t---
+03-Mar-2008 07:20:14\t03-Mar-2008 07:22:57\t5\t1
+03-Mar-2008 09:33:41\t03-Mar-2008 09:33:42\t12\t1
+03-Mar-2008 09:40:00\t03-Mar-2008 09:40:01\t14\t1
+Length: 3
+"""
+
+
 class TestKasteren:
+    def test_the_file_as_it_is_published_names_its_sensors(self, tmp_path: Path) -> None:
+        rows, result = bring(tmp_path, "kasteren", KASTEREN_WHOLE)
+        assert [r[1:] for r in rows] == [
+            ("hall_toilet_door_5", "motion", 1), ("hall_toilet_door_5", "motion", 1),
+            ("frontdoor_12", "door_open", 1), ("frontdoor_12", "door_open", 0),
+            ("toiletflush_14", "motion", 1), ("toiletflush_14", "motion", 1),
+        ]  # fmt: skip
+        assert "0 rows set aside" in result.output
+        names = tmp_path / "names.txt"
+        names.write_text("    [12]    'Hatch'   \n", encoding="utf-8")
+        rows, _ = bring(tmp_path, "kasteren", KASTEREN_WHOLE, "--names", str(names))
+        assert rows[2][1:] == ("hatch_12", "motion", 1)
+
+    def test_other_houses_have_no_list_and_no_value(self, tmp_path: Path) -> None:
+        text = "27-Jul-2009 22:31:35\t27-Jul-2009 22:31:38\t28\r\n27-Jul-2009 22:33:58\t27-Jul-2009 22:34:06\t28\r\n"
+        rows, _ = bring(tmp_path, "kasteren", text)
+        assert [r[1] for r in rows] == ["sensor_28"] * 4
+
+    def test_the_list_of_activities_is_refused_with_the_mend(self, tmp_path: Path) -> None:
+        text = (
+            "Start time: start of an activity\nID: activity id (see list below)\n\nactivity id list:\n"
+            "1: 'leave house'\n10:'go to bed'\n\n03-Mar-2008 00:22:46\t03-Mar-2008 09:34:12\t10\nLength: 1\n"
+        )
+        _, result = bring(tmp_path, "kasteren", text, exits=1)
+        assert "home.txt:4: this is the list of activities; give the file of the sensors" in result.output
+
     def test_starts_and_ends_in_order_with_names(self, tmp_path: Path) -> None:
         names = tmp_path / "names.txt"
         names.write_text("'Hall-Bedroom door' 24\n12, Front door\n", encoding="utf-8")
@@ -297,6 +393,85 @@ class TestMeter:
         assert rows[0] == ("2026-01-01T00:00:00.000+09:00", "meter", "energy", 0)
         assert rows[-1] == ("2026-01-01T23:30:00.000+09:00", "meter", "energy", 4700)
 
+    @pytest.mark.parametrize(
+        ("text", "more", "first"),
+        [
+            pytest.param(
+                "\ufeff日付,時刻,使用量(kWh)\n2026/1/5,0:00,0.25\n2026/1/5,0:30,0.5\n", (),
+                "2026-01-05T00:00:00.000+09:00", id="Japanese, date and clock apart, with a byte order mark",
+            ),
+            pytest.param(
+                'Name,A B\nAddress,"1 Way, Town"\nAccount Number,17\nService,Service 1\n\n'
+                "TYPE,DATE,START TIME,END TIME,USAGE (kWh),COST,NOTES\n"
+                "Electric usage,2026-01-05,00:00,00:29,0.25,$0.05,\nElectric usage,2026-01-05,00:30,00:59,0.5,$0.10,\n",
+                (), "2026-01-05T00:00:00.000+09:00", id="Green Button, below five lines about the customer",
+            ),
+            pytest.param(
+                "Messzeitpunkt;Verbrauch (kWh);Qualität\n05.01.2026 00:00;0,250000;L1\n05.01.2026 00:30;0,500000;L1\n",
+                (), "2026-01-05T00:00:00.000+09:00", id="semicolons, decimal commas, day first",
+            ),
+            pytest.param(
+                "Consumption (kwh), Estimated Cost Inc. Tax (p), Start, End\n"
+                "0.25, 3.1, 2026-01-05T00:00:00+01:00, 2026-01-05T00:30:00+01:00\n"
+                "0.5, 6.2, 2026-01-05T00:30:00+01:00, 2026-01-05T01:00:00+01:00\n",
+                (), "2026-01-05T08:00:00.000+09:00", id="Octopus, with offsets",
+            ),
+            pytest.param(
+                "MPRN,Meter Serial Number,Read Value,Read Type,Read Date and End Time\n"
+                "101,7,0.5,Active Import Interval (kWh),05-01-2026 01:00\n"
+                "101,7,0.25,Active Import Interval (kWh),05-01-2026 00:30\n",
+                ("--ends", "--time-form", "%d-%m-%Y %H:%M"), "2026-01-05T00:00:00.000+09:00", id="ESB, newest first",
+            ),
+            pytest.param(
+                "cups;fecha;hora;consumo_kWh;metodoObtención\n", (), "", id="only a heading",
+            ),
+        ],
+    )  # fmt: skip
+    def test_files_as_utilities_give_them(self, tmp_path: Path, text: str, more: tuple[str, ...], first: str) -> None:
+        rows, result = bring(tmp_path, "meter-csv", text, *more, exits=0 if first else 1)
+        if not first:
+            assert "gave no reading" in result.output
+            return
+        assert rows[0] == (first, "meter", "energy", 0)
+        assert [r[3] for r in rows] == [0, 250, 750]
+        assert "0 rows set aside" in result.output
+
+    def test_a_load_curve_of_mean_power_below_its_preamble(self, tmp_path: Path) -> None:
+        text = (
+            "Identifiant PRM;Type de donnees;Date de debut;Date de fin;Unite\r\n"
+            "17;Courbe de charge;05/01/2026;06/01/2026;W\r\nHorodate;Valeur\r\n2026-01-05T00:30:00+09:00;1200\r\n"
+            "2026-01-05T01:00:00+09:00;\r\n2026-01-05T01:30:00+09:00;600\r\n2026-01-05T02:00:00+09:00\r\n"
+        )
+        rows, result = bring(tmp_path, "meter-csv", text, "--kind", "power", "--unit", "W", "--ends")
+        assert [(r[0][11:16], *r[2:]) for r in rows] == [("00:30", "power", 1200), ("01:30", "power", 600)]
+        assert "home.txt:5: bad-row; a time (see --time-form) and a plain number" in result.output
+        assert "home.txt:7: bad-row; write 2 columns" in result.output
+
+    @pytest.mark.parametrize("name", ["{0:02d}:{1:02d}～{2:02d}:{3:02d}", "{0}時{1:02d}分", "{0}:{1:02d}"])
+    def test_a_row_a_day_in_the_alphabet_of_japanese_windows(self, tmp_path: Path, name: str) -> None:
+        half = [(m // 60, m % 60, (m + 30) // 60, (m + 30) % 60) for m in range(0, 1440, 30)]
+        heading = ",".join(["供給地点特定番号", "年月日", *(name.format(*h) for h in half)])
+        file = tmp_path / "utility.csv"
+        file.write_bytes(f"{heading}\r\n0301,2026年1月5日,{','.join(['0.1'] * 48)}\r\n".encode("cp932"))
+        rows, _ = bring(tmp_path, "meter-csv", file)
+        assert len(rows) == 49
+        assert rows[0][0] == "2026-01-05T00:00:00.000+09:00"
+        assert rows[-1] == ("2026-01-06T00:00:00.000+09:00", "meter", "energy", 4800)
+
+    def test_the_last_half_hour_told_as_24_00(self, tmp_path: Path) -> None:
+        text = "datetime;kwh\n2026-01-05 23:30;0,1\n2026-01-05 24:00;0,2\nsoon;0,2\n2026-02-30 00:00;1\n"
+        rows, result = bring(tmp_path, "meter-csv", text, "--ends")
+        assert [(r[0][:16], r[3]) for r in rows] == [
+            ("2026-01-05T23:00", 0), ("2026-01-05T23:30", 100), ("2026-01-06T00:00", 300),
+        ]  # fmt: skip
+        for line in (4, 5):
+            assert f"home.txt:{line}: bad-row" in result.output
+
+    def test_a_thousand_with_a_comma_is_not_guessed_at(self, tmp_path: Path) -> None:
+        rows, result = bring(tmp_path, "meter-csv", 'time,kwh\n2026-01-05 00:00,"1,234"\n2026-01-05 00:30,1\n')
+        assert [r[3] for r in rows] == [0, 1000]
+        assert "home.txt:2: bad-row" in result.output
+
     def test_times_with_their_own_offset(self, tmp_path: Path) -> None:
         rows, _ = bring(tmp_path, "meter-csv", "time,kwh\n2026-01-01T00:00:00Z,1\n2026-01-01T00:30:00Z,1\n")
         assert rows[-1][0] == "2026-01-01T10:00:00.000+09:00"
@@ -337,6 +512,24 @@ class TestUkdale:
         (tmp_path / "empty").mkdir()
         _, result = bring(tmp_path, "ukdale", tmp_path / "empty", exits=1)
         assert "house_1" in result.output
+
+    def test_the_second_meter_of_a_house_and_what_is_no_channel(self, tmp_path: Path, house: Path) -> None:
+        start = parse_instant("2013-03-17T19:12:42+00:00") // SECOND
+        mains = house / "mains.dat"
+        mains.write_text("".join(f"{start + i}.02 {200 + i}.51 292.22 239.37\n" for i in range(3)), encoding="utf-8")
+        rows, _ = bring(tmp_path, "ukdale", mains, "--every", "0s")
+        assert [r[1:] for r in rows] == [
+            ("meter", "power", 200.51),
+            ("meter", "power", 201.51),
+            ("meter", "power", 202.51),
+        ]
+        (house / "channel_2_button_press.dat").write_text(f"{start} 1\n", encoding="utf-8")
+        rows, _ = bring(tmp_path, "ukdale", house, "--channel", "all", "--every", "0s")
+        assert {r[1] for r in rows} == {"meter", "kettle-2"}
+        whole = tmp_path / "ukdale.h5"
+        whole.write_bytes(b"\x89HDF\r\n")
+        _, result = bring(tmp_path, "ukdale", whole, exits=1)
+        assert "give the folder of text files" in result.output
 
 
 def test_the_same_recording_gives_the_same_bytes(tmp_path: Path) -> None:

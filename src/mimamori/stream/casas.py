@@ -6,7 +6,9 @@ May import model and the importers' shared part. One line an event:
   or alone on every line; parted by blanks or tabs;
 - `2012-07-18 12:54:45.126257 D002 OutsideDoor FrontDoor OPEN Control4-Door`: with two names of places before the value
   and the sensor's type behind it;
-- `2/1/2009,8:00:38 AM,M048,OFF,,,`: the same with commas.
+- `2/1/2009,8:00:38 AM,M048,OFF,,,`: the same with commas;
+- `2012-07-20,10:38:54.5,OutsideDoor,ON,Step_Out="begin"`: sensors named by their place, doors ON and OFF, and the
+  activity with its edge in one word.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ _WORDS = {
 }  # fmt: skip
 _OUTSIDE = re.compile(r"front|back|out|entr|garage|patio|exterior|main", re.IGNORECASE)
 _NO_PLACE = {"IGNORE", "NONE", ""}
+_EDGE = re.compile(r'(.+)="?(begin|end)"?', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +64,9 @@ def read_casas(path: Path, intake: Intake) -> Iterator[ReadingBatch]:
         moment, sensor, word, places, rest = event
         at = wall_clock(moment, intake.zone)
         activity = _note(intake, at, rest, activity)
-        if sensor not in targets:
-            targets[sensor] = _target(sensor, word, places, intake)
-        target = targets[sensor]
+        target = targets.get(sensor) or _target(sensor, word, places, intake)
+        if sensor not in targets and _is_value(word):  # what a sensor is cannot be told from a word that is none
+            targets[sensor] = target
         if target is None:
             intake.left_out[sensor] += 1
             continue
@@ -91,7 +94,7 @@ def _event(line: str) -> _Event | None:
     if moment is None or len(words) < used + 2:
         return None
     sensor, rest = words[used], words[used + 1 :]
-    if len(rest) >= 3 and not _is_value(rest[0]) and _is_value(rest[2]):
+    if len(rest) >= 3 and not _is_value(rest[0]) and (_is_value(rest[2]) or "-" in rest[-1]):
         return moment, sensor, rest[2], rest[:2], ()
     return (moment, sensor, rest[0], (), [w for w in rest[1:] if w]) if sensor else None
 
@@ -138,28 +141,34 @@ def _target(sensor: str, word: str, places: Sequence[str], intake: Intake) -> _T
 
 def _guess(sensor: str, word: str, places: Sequence[str]) -> tuple[str, bool]:
     """(metric, whether it is a door or thing within the home) from the sensor's name, place and first value."""
-    names = " ".join((sensor, *places))
-    upper = word.upper()
+    names, upper = " ".join((sensor, *places)), word.upper()
     if upper in {"OPEN", "CLOSE", "CLOSED"}:
         inner = bool(places or not re.fullmatch(r"D\d+", sensor)) and not _OUTSIDE.search(names)
         return ("motion", True) if inner else ("door_open", False)
+    if upper in {"ON", "OFF"} and "door" in sensor.lower():
+        return ("door_open", False) if _OUTSIDE.search(names) else ("motion", True)
     if upper in {"PRESENT", "ABSENT"}:
         return "motion", True
+    return _by_name(sensor, names, upper), False
+
+
+def _by_name(sensor: str, names: str, upper: str) -> str:
     if upper in {"ON", "OFF"}:
-        return ("", False) if re.match(r"(L|LL|F|SS)\d", sensor) else ("motion", False)
+        return "" if re.match(r"(L|LL|F|SS)\d", sensor) else "motion"
     if re.match(r"T\d", sensor) or "temp" in names.lower():
-        return "temperature", False
-    return ("battery", False) if re.match(r"BATP\d", sensor) else ("", False)
+        return "temperature"
+    if re.match(r"BATP\d", sensor):
+        return "battery"
+    return "motion" if re.fullmatch(r"MA?\d+", sensor) else ""  # its word is spoilt
 
 
 def _note(intake: Intake, at: int, rest: Sequence[str], before: str) -> str:
     """Keeps an activity that begins, ends or changes; returns the one in force for files that name it on every line."""
-    edge = rest[-1].lower() if rest else ""
-    if edge in {"begin", "end"}:
-        activity = " ".join(rest[:-1])
-        intake.labels.append((intake.zone_instant(at), activity, edge))
-        return before
     activity = " ".join(rest)
+    told = _EDGE.fullmatch(activity) or re.fullmatch(r"(.+) (begin|end)", activity, re.IGNORECASE)
+    if told is not None:
+        intake.labels.append((intake.zone_instant(at), told[1], told[2].lower()))
+        return before
     if activity and activity != before:
         intake.labels.append((intake.zone_instant(at), activity, ""))
         return activity

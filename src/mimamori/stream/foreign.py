@@ -155,11 +155,11 @@ def make_batch(
     )  # fmt: skip
 
 
-def opened(path: Path) -> TextIO:
-    """A text file, packed by gzip or not; bytes that are no UTF-8 become signs that no format knows."""
+def opened(path: Path, encoding: str = "utf-8-sig") -> TextIO:
+    """A text file, packed by gzip or not; bytes that are none of the encoding become signs that no format knows."""
     if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", errors="replace", newline="")
-    return path.open("r", encoding="utf-8-sig", errors="replace", newline="")
+        return gzip.open(path, "rt", encoding=encoding, errors="replace", newline="")
+    return path.open("r", encoding=encoding, errors="replace", newline="")
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -1,8 +1,9 @@
 """Van Kasteren's recordings (University of Amsterdam, 2008-2011) into readings: switches, floats and mats.
 
 May import model and the importers' shared part. One row a time that a sensor was on, parted by blanks or tabs:
-`25-Feb-2008 00:20:14  25-Feb-2008 00:22:57  24  1` (start, end, number of the sensor, value). A table of names has one
-sensor a line, number first or last.
+`25-Feb-2008 00:20:14  25-Feb-2008 00:22:57  24  1` (start, end, number of the sensor, value; some houses come without
+the value). Above them may stand a list of the sensors, `[24]    'Hall-Bedroom door'`, whose names are used. A table of
+names has one sensor a line, number first or last, with or without brackets.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from mimamori.stream.foreign import Gather, Intake, as_id, as_number, lines, wal
 _MONTHS = {m: i for i, m in enumerate(("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov",
                                        "dec"), 1)}  # fmt: skip
 _FRONT = re.compile(r"front.?door|frontdoor|entrance|outside.?door", re.IGNORECASE)
+_LISTED = re.compile(r"\s*\[\s*(\d+)\]\s*'?([^']*?)'?\s*")
 _STATES = {"door_open", "in_bed", "presence"}
 """Metrics that are 1 from start to end; with all others both moves are signs of life."""
 
@@ -34,7 +36,7 @@ def read_names(path: Path) -> Mapping[str, str]:
     """Number -> name of a table of sensors. Raises ValueError for a line without both."""
     found = {}
     for number, line in lines(path):
-        plain = line.replace("'", " ").replace('"', " ").replace(",", " ").replace(";", " ").strip()
+        plain = re.sub(r"[\[\]'\",;]", " ", line).strip()
         if not plain or plain.startswith("#"):
             continue
         match = re.fullmatch(r"(\d+)\s+(\S.*)|(\S.*?)\s+(\d+)", plain)
@@ -49,27 +51,25 @@ def read_kasteren(path: Path, intake: Intake, names: Mapping[str, str]) -> Itera
     """Readings in the file's order. Raises ValueError if not one row of the file is of this format.
 
     A front door, told by its name, gives door_open 1 and 0; every other sensor motion 1 at its start and at its end,
-    since both are somebody's doing. A map names sensors by number or by name, and may say in_bed for a mat.
+    since both are somebody's doing. A map names sensors by number or by name, and may say in_bed for a mat. names: go
+    before those that the file itself lists. Also raises ValueError for the list of activities, which looks alike.
     """
     gather, targets = Gather(intake, path.name), dict[str, _Target | None]()
+    own: dict[str, str] = {}
     for number, line in lines(path):
         words = line.split()
         if not words or not words[0][0].isdigit():
-            continue  # headings and rules of dashes
-        start, end = _moment(words[0:2]), _moment(words[2:4])
-        value = as_number(words[5]) if len(words) > 5 else 1.0
-        if start is None or end is None or len(words) < 5 or value is None:
-            mend = "write start, end, number and value, times as 25-Feb-2008 00:20:14"
-            gather.reject(number, "bad-row", mend, line)
+            _heading(line, f"{path.name}:{number}", own)
             continue
-        if end < start:
-            gather.reject(number, "bad-row", "the end lies before the start", line)
+        row = _row(words, line, number, gather)
+        if row is None:
             continue
-        if words[4] not in targets:
-            targets[words[4]] = _target(words[4], names.get(words[4], ""), intake)
-        target = targets[words[4]]
+        start, end, sensor = row
+        if sensor not in targets:
+            targets[sensor] = _target(sensor, names.get(sensor) or own.get(sensor, ""), intake)
+        target = targets[sensor]
         if target is None:
-            intake.left_out[words[4]] += 1
+            intake.left_out[sensor] += 1
             continue
         for moment, told in ((start, 1.0), (end, target.ends_as)):
             gather.add(number, wall_clock(moment, intake.zone), target.device, target.metric, told)
@@ -79,6 +79,30 @@ def read_kasteren(path: Path, intake: Intake, names: Mapping[str, str]) -> Itera
         msg = f"{path.name}: no row has a start, an end and a sensor; expected times such as 25-Feb-2008 00:20:14"
         raise ValueError(msg)
     yield gather.take()
+
+
+def _heading(line: str, place: str, own: dict[str, str]) -> None:
+    """Headings and rules of dashes say nothing, but for the list of sensors; that of activities is another file's."""
+    listed = _LISTED.fullmatch(line)
+    if listed is not None:
+        own[listed[1]] = listed[2]
+    elif line.lower().startswith("activity"):
+        msg = f"{place}: this is the list of activities; give the file of the sensors"
+        raise ValueError(msg)
+
+
+def _row(words: list[str], line: str, number: int, gather: Gather) -> tuple[datetime, datetime, str] | None:
+    """(start, end, number of the sensor), or None and the row set aside."""
+    start, end = _moment(words[0:2]), _moment(words[2:4])
+    value = as_number(words[5]) if len(words) > 5 else 1.0
+    if start is None or end is None or len(words) < 5 or value is None:
+        mend = "write start, end, number and value, times as 25-Feb-2008 00:20:14"
+        gather.reject(number, "bad-row", mend, line)
+        return None
+    if end < start:
+        gather.reject(number, "bad-row", "the end lies before the start", line)
+        return None
+    return start, end, words[4]
 
 
 def _target(number: str, name: str, intake: Intake) -> _Target | None:

@@ -1,13 +1,13 @@
 """Meter data in CSV into readings: NEM12, one row a day (48 columns), or one row an interval.
 
-May import model and the importers' shared part. Energy by interval becomes the cumulative register that our smart
-meters send; where intervals are missing the register begins again at 0, so that a hole is no sign of a quiet home.
+May import model, the importers' shared part and layout. Energy by interval becomes the cumulative register that our
+smart meters send; where intervals are missing the register begins again at 0, so that a hole is no sign of a quiet
+home.
 """
 
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,19 +20,25 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from mimamori.model.readings import ReadingBatch, concat
-from mimamori.model.times import DAY, MINUTE, Nanos
+from mimamori.model.times import DAY, MINUTE, Nanos, from_datetime
 from mimamori.stream.by_day import sorted_days
 from mimamori.stream.foreign import Gather, Intake, as_number, lines, make_batch, opened, wall_clock
+from mimamori.stream.layout import Layout, clock_of, find_layout, moment_of, plain_name, point_for_comma
 from mimamori.stream.nem12 import is_nem12, read_nem12
 
 Kind = Literal["interval", "register", "power"]
 UNITS: Mapping[str, float] = {"Wh": 1.0, "kWh": 1e3, "W": 1.0, "kW": 1e3}
-_CLOCK = re.compile(r"\D*(\d{1,2}):(\d{2})(?::\d{2})?\D*")
-_ID = ("lclid", "household", "id", "customer_id", "meter", "meter_id", "meterid", "mprn", "nmi", "供給地点番号")
-_TIME = ("tstp", "datetime", "time", "timestamp", "date_time", "reading_datetime", "read date and end time", "日時")
-_DATE = ("date", "day", "read date", "年月日", "対象日")
-_VALUE = ("energy(kwh/hh)", "kwh/hh (per half hour)", "kwh", "value", "read value", "energy", "consumption", "使用量",
+_ID = ("lclid", "household", "id", "customer_id", "meter", "meter_id", "meterid", "mprn", "nmi", "esiid", "cups",
+       "供給地点番号", "供給地点特定番号")  # fmt: skip
+_TIME = ("tstp", "datetime", "time", "timestamp", "date_time", "reading_datetime", "read date and end time", "start",
+         "interval_start", "horodate", "messzeitpunkt", "日時", "開始日時")  # fmt: skip
+_DATE = ("date", "day", "read date", "usage_date", "fecha", "datum", "年月日", "対象日", "日付", "ご使用日", "使用日")
+_CLOCK = ("start time", "time", "usage_start_time", "heure début", "heure", "uhrzeit", "時刻", "時間", "時間帯",
+          "開始時刻")  # fmt: skip
+_VALUE = ("kwh/hh", "kwh", "value", "read value", "energy", "consumption", "usage", "usage_kwh", "import",
+          "consommation", "consumo_kwh", "valeur", "verbrauch", "使用量", "使用電力量", "電力使用量", "電力量",
           "general_supply_kwh")  # fmt: skip
+"""Usual names without their units, in small letters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +68,10 @@ def read_meter(path: Path, intake: Intake, columns: Columns) -> Iterator[Reading
         every.clear()
         rows = read_nem12(path, intake, columns.registers, every)
     else:
-        heading = next(csv.reader([first]), [])
-        hours = [i for i, name in enumerate(heading) if _CLOCK.fullmatch(name)]
-        rows = _wide(path, intake, columns, hours) if len(hours) >= 24 else _long(path, intake, columns, heading)
+        asked = [name for name in (columns.id, columns.time, columns.value) if name]
+        layout = find_layout(path, {*_ID, *_TIME, *_DATE, *_CLOCK, *_VALUE}, asked)
+        hours = [i for i, name in enumerate(layout.heading) if clock_of(name) is not None]
+        rows = _wide(path, intake, columns, layout, hours) if len(hours) >= 24 else _long(path, intake, columns, layout)
     days = sorted_days(rows)
     if is_nem12(first) or columns.kind == "interval":
         yield from _registers(days, every)
@@ -124,10 +131,12 @@ def _shift(columns: Columns) -> int:
 
 
 def _column(heading: Sequence[str], asked: str, usual: Sequence[str], what: str, path: Path) -> int:
-    plain = [name.strip().lower() for name in heading]
+    plain = [plain_name(name) for name in heading]
     if asked:
-        if asked.strip().lower() in plain:
-            return plain.index(asked.strip().lower())
+        whole, wanted = [name.strip().lower() for name in heading], asked.strip().lower()
+        for names in (whole, plain):
+            if wanted in names:
+                return names.index(wanted)
     else:
         found = next((plain.index(name) for name in usual if name in plain), -1)
         if found >= 0 or what == "id":
@@ -137,24 +146,25 @@ def _column(heading: Sequence[str], asked: str, usual: Sequence[str], what: str,
     raise ValueError(msg)
 
 
-def _wide(path: Path, intake: Intake, columns: Columns, hours: Sequence[int]) -> Iterator[ReadingBatch]:
+def _wide(path: Path, intake: Intake, columns: Columns, layout: Layout, hours: Sequence[int]) -> Iterator[ReadingBatch]:
     """One row a day: perhaps an id, a date, and a column for each interval, named by its time of day."""
     gather, metric, unit = Gather(intake, path.name), intake.metrics.index(_metric(columns)), UNITS[columns.unit]
-    with opened(path) as file:
-        rows = csv.reader(file)
-        heading = next(rows)
-        who = _column(heading, columns.id, _ID, "id", path)
-        when = _column(heading, columns.time, (*_DATE, *_TIME), "time", path)
-        clocks = [_CLOCK.fullmatch(heading[i]) for i in hours]
-        offsets = [(int(c[1]) * 60 + int(c[2])) * MINUTE + _shift(columns) for c in clocks if c]
-        for number, row in enumerate(rows, 2):
+    heading = layout.heading
+    who = _column(heading, columns.id, _ID, "id", path)
+    when = _column(heading, columns.time, (*_DATE, *_TIME), "time", path)
+    clocks = [clock_of(heading[i]) for i in hours]
+    offsets = [(c[0] * 60 + c[1]) * MINUTE + _shift(columns) for c in clocks if c]
+    with opened(path, layout.encoding) as file:
+        for number, row in enumerate(csv.reader(file, delimiter=layout.delimiter), 1):
+            if number <= layout.line or not row:
+                continue
             date = _date(row[when] if len(row) > when else "", columns.form)
             if date is None or len(row) < len(heading):
                 gather.reject(number, "bad-row", "write a date and a value for each interval", ",".join(row)[:80])
                 continue
             device, start = intake.device("meter", row[who] if who >= 0 else ""), wall_clock(date, intake.zone)
             for i, offset in zip(hours, offsets, strict=True):
-                value = as_number(row[i])
+                value = as_number(row[i] if layout.delimiter == "," else point_for_comma(row[i]))
                 if value is not None:
                     gather.add(number, start + offset, device, metric, value * unit)
                 elif row[i].strip():
@@ -165,20 +175,21 @@ def _wide(path: Path, intake: Intake, columns: Columns, hours: Sequence[int]) ->
 
 
 def _date(word: str, form: str) -> datetime | None:
+    if not form:
+        return moment_of(word)
     try:
-        if form:
-            return datetime.strptime(word.strip(), form)  # noqa: DTZ007 - a wall clock; the zone is the caller's
-        return datetime.fromisoformat(word.strip().replace("/", "-"))
+        return datetime.strptime(word.strip(), form)  # noqa: DTZ007 - a wall clock; the zone is the caller's
     except ValueError:
         return None
 
 
-def _long(path: Path, intake: Intake, columns: Columns, heading: Sequence[str]) -> Iterator[ReadingBatch]:
+def _long(path: Path, intake: Intake, columns: Columns, layout: Layout) -> Iterator[ReadingBatch]:
     """One row an interval, columnar."""
+    heading = layout.heading
     who = _column(heading, columns.id, _ID, "id", path)
-    when = _column(heading, columns.time, (*_TIME, *_DATE), "time", path)
+    when = _times(heading, columns, path)
     what = _column(heading, columns.value, _VALUE, "value", path)
-    metric, line = intake.metrics.index(_metric(columns)), 2
+    metric, line = intake.metrics.index(_metric(columns)), layout.line + 1
     odd: list[int] = []
 
     def odd_row(row: pa.csv.InvalidRow) -> str:
@@ -186,20 +197,24 @@ def _long(path: Path, intake: Intake, columns: Columns, heading: Sequence[str]) 
         intake.reject(f"{path.name}:{row.number}", "bad-row", f"write {len(heading)} columns", str(row.text))
         return "skip"
 
+    names = [str(i) for i in range(len(heading))]
     with pa.input_stream(str(path), compression="gzip" if path.suffix == ".gz" else None) as raw:
-        reader = pyarrow.csv.open_csv(
-            raw, read_options=pyarrow.csv.ReadOptions(column_names=[str(i) for i in range(len(heading))], skip_rows=1,
-                                                      use_threads=False),
-            parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=odd_row),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types={str(i): pa.string() for i in range(len(heading))}, strings_can_be_null=False
-            ),
-        )  # fmt: skip
+        try:
+            reader = pyarrow.csv.open_csv(
+                raw, read_options=pyarrow.csv.ReadOptions(column_names=names, skip_rows=layout.line, use_threads=False,
+                                                          encoding=layout.encoding.removesuffix("-sig")),
+                parse_options=pyarrow.csv.ParseOptions(delimiter=layout.delimiter, invalid_row_handler=odd_row),
+                convert_options=pyarrow.csv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+                ),
+            )  # fmt: skip
+        except pa.ArrowInvalid:
+            return  # nothing below the heading
         for part in reader:
             span = np.setdiff1d(np.arange(line, line + len(part) + len(odd)), odd)[: len(part)]
             line, odd = (int(span[-1]) + 1 if len(span) else line), []
-            at, good_time = _instants(part.column(when), columns, intake)
-            value = _numbers(part.column(what)) * UNITS[columns.unit]
+            at, good_time = _instants(_words([part.column(i) for i in when]), columns, intake)
+            value = _numbers(part.column(what), comma=layout.delimiter != ",") * UNITS[columns.unit]
             good = good_time & np.isfinite(value) & (value >= (0 if metric == intake.metrics.index("energy") else -2e4))
             for row in np.flatnonzero(~good).tolist():
                 text = ",".join(str(part.column(i)[row]) for i in range(len(heading)))
@@ -210,46 +225,56 @@ def _long(path: Path, intake: Intake, columns: Columns, heading: Sequence[str]) 
             yield make_batch(intake, taken[good], device[good], np.full(int(good.sum()), metric), value[good])
 
 
-def _instants(column: pa.Array, columns: Columns, intake: Intake) -> tuple[Nanos, np.ndarray]:
+def _times(heading: Sequence[str], columns: Columns, path: Path) -> list[int]:
+    """The column of the time; or those of date and clock, where these are two."""
+    plain = [plain_name(name) for name in heading]
+    date = next((plain.index(name) for name in _DATE if name in plain), -1)
+    clock = next((plain.index(name) for name in _CLOCK if name in plain), -1)
+    if not columns.time and date >= 0 and clock >= 0:
+        return [date, clock]
+    return [_column(heading, columns.time, (*_TIME, *_DATE), "time", path)]
+
+
+def _words(columns: Sequence[pa.Array]) -> pa.Array:
+    """Times as words. Of a date and a clock that has a date of its own, the clock."""
+    words = [pc.utf8_trim_whitespace(column) for column in columns]
+    if len(words) > 1 and not (pc.min(pc.utf8_length(words[1])).as_py() or 0) > len("00:00:00"):
+        return pc.binary_join_element_wise(*words, " ")
+    return words[-1]
+
+
+def _instants(words: pa.Array, columns: Columns, intake: Intake) -> tuple[Nanos, np.ndarray]:
     """(ns UTC, good), both (n,)."""
-    words = pc.utf8_trim_whitespace(column)
     if columns.form:
         told = pc.strptime(words, format=columns.form, unit="s", error_is_null=True).cast(pa.timestamp("ns"))
-    else:
-        told = _iso(words)
+        return _placed(told, intake)
+    for kind in (pa.timestamp("ns"), pa.timestamp("ns", tz="UTC")):
+        try:
+            return _placed(words.cast(kind), intake)
+        except pa.ArrowInvalid:
+            continue
+    moments = [moment_of(word) for word in words.to_pylist()]  # a row is odd, or all are: one by one
+    good = np.array([m is not None for m in moments], bool)
+    at = intake.zone.instants(np.array([wall_clock(m, intake.zone) if m else 0 for m in moments], np.int64))
+    for row, moment in enumerate(moments):
+        if moment is not None and moment.tzinfo is not None:  # says which of the two hours that a clock shows twice
+            at[row] = from_datetime(moment)
+    return at, good
+
+
+def _placed(told: pa.Array, intake: Intake) -> tuple[Nanos, np.ndarray]:
     good = told.is_valid().to_numpy(zero_copy_only=False)
     at = told.fill_null(0).cast(pa.int64()).to_numpy(zero_copy_only=False)
     return (at if told.type.tz else intake.zone.instants(at)), good
 
 
-def _iso(words: pa.Array) -> pa.Array:
-    for kind in (pa.timestamp("ns"), pa.timestamp("ns", tz="UTC")):
-        try:
-            return words.cast(kind)
-        except pa.ArrowInvalid:
-            continue
-    # A row is odd, or all are: one by one, by the first of the two forms that the column holds.
-    plain = re.compile(r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?")
-    kept = [w.replace("/", "-") if plain.fullmatch(w) else None for w in words.to_pylist()]
-    return _each(kept)
-
-
-def _each(words: Sequence[str | None]) -> pa.Array:
-    out: list[int | None] = []
-    for word in words:
-        try:
-            out.append(None if word is None else pa.scalar(word).cast(pa.timestamp("ns")).value)
-        except pa.ArrowInvalid:
-            out.append(None)
-    return pa.array(out, pa.int64()).cast(pa.timestamp("ns"))
-
-
-def _numbers(column: pa.Array) -> np.ndarray:
-    """(n,) float64; NaN for what is no number."""
+def _numbers(column: pa.Array, *, comma: bool) -> np.ndarray:
+    """(n,) float64; NaN for what is no number. comma: whether it may stand for the point."""
     try:
         return np.asarray(pc.utf8_trim_whitespace(column).cast(pa.float64()).to_numpy(zero_copy_only=False))
     except pa.ArrowInvalid:
-        return np.array([np.nan if (v := as_number(w)) is None else v for w in column.to_pylist()])
+        words = [point_for_comma(w) if comma else w for w in column.to_pylist()]
+        return np.array([np.nan if (v := as_number(w)) is None else v for w in words])
 
 
 def _devices(column: pa.Array | None, rows: int, intake: Intake) -> np.ndarray:

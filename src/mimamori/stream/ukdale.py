@@ -23,6 +23,9 @@ _WHOLE = ("aggregate", "mains", "site_meter", "site meter")
 
 def houses(place: Path) -> list[Path]:
     """The house folders of a place: itself, or the house_N in it. Raises ValueError if there is none."""
+    if place.suffix in {".h5", ".hdf5"}:
+        msg = f"{place.name}: is the whole set in one HDF5 file; give the folder of text files (house_1/channel_1.dat)"
+        raise ValueError(msg)
     if place.is_file() or (place / "labels.dat").is_file() or list(place.glob("channel_*.dat*")):
         return [place]
     found = sorted((p for p in place.glob("house_*") if p.is_dir()), key=lambda p: (len(p.name), p.name))

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mimamori.model.declared import Declaration, Span
 from mimamori.model.findings import Verdict
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch, concat
 from mimamori.model.times import DAY, HOUR, MINUTE
 from mimamori.rules.engine import Engine
+from mimamori.rules.told import Told
 from mimamori.simulate import write_days
 from mimamori.site import Site, load_site
 from mimamori.stream.recorded import RecordedFile
-from mimamori.twin.run import KINDS, Town, run
+from mimamori.twin.run import Town, run
 
 FOLDER = os.environ.get("MIMAMORI_RECORDINGS", "")
 """A folder of real recordings (reading files) to compare them on as well."""
@@ -30,12 +32,19 @@ def site() -> Site:
     return load_site()
 
 
-def same(site: Site, homes: Homes, batch: ReadingBatch) -> set[tuple[str, int]]:
+Said = list[tuple[int, dict[int, list[Span]]]]
+"""(ns, all absences by household row): what was declared when."""
+
+
+def same(site: Site, homes: Homes, batch: ReadingBatch, said: Said) -> set[tuple[str, int]]:
     """Hold both against each other; (rule, verdict) of all findings."""
-    rules = [r for r in site.rules if isinstance(r.condition, KINDS)]
-    end = int(batch.got.max()) + 2 * MINUTE
-    f = Engine(homes, rules, site.metrics, site.zone).step(batch, end)
-    told = run(Town(rules, site.metrics, site.zone, homes), batch, site.metrics, end)
+    rules, end = site.rules, int(batch.got.max()) + 2 * MINUTE
+    lists = [
+        Declaration(at=at, household=name, spans=tuple(by_row.get(row, ())))
+        for at, by_row in said for row, name in enumerate(homes.ids)
+    ]  # fmt: skip
+    f = Told(Engine(homes, rules, site.metrics, site.zone), homes, lists).step(batch, end)
+    told = run(Town(rules, site.metrics, site.zone, homes), batch, site.metrics, end, said)
     columns = (f.home, f.at, f.rule, f.verdict, f.level, f.since)
     mine = list(zip(*(c.tolist() for c in columns), strict=True))
     theirs = [(home, at, rule, int(verdict), int(level), since) for home, (at, rule, verdict, level, since) in told]
@@ -65,6 +74,22 @@ def silent(batch: ReadingBatch, begin: int) -> NDArray[np.bool_]:
     return out
 
 
+def away(begin: int) -> Said:
+    """Who is declared away: one who is home all the time, and later cuts it short; one who does not come back; one who
+    is called back at once.
+    """
+
+    def hours(*spans: tuple[float, float]) -> list[Span]:
+        return [(begin + int(a * HOUR), begin + int(b * HOUR)) for a, b in spans]
+
+    home, gone, short = hours((26, 60)), hours((86, 92)), hours((40, 56))
+    return [
+        (begin + 20 * HOUR + 7, {5: home, 0: gone, 4: short}),
+        (begin + 47 * HOUR, {5: home, 0: gone, 4: hours((40, 47))}),
+        (begin + 62 * HOUR, {5: [*home, *hours((63, 70), (69, 81))], 0: gone}),
+    ]
+
+
 def test_on_simulated_households(tmp_path: Path, site: Site) -> None:
     path = tmp_path / "days.csv.gz"
     write_days(
@@ -76,7 +101,7 @@ def test_on_simulated_households(tmp_path: Path, site: Site) -> None:
         homes.place(name, "north")
     begin = int(batch.got.min())
     batch = batch.take(~(quiet(site, batch, since=begin + 84 * HOUR) | silent(batch, begin)))
-    seen = same(site, homes, batch)
+    seen = same(site, homes, batch, away(begin))
     assert int(batch.got.max() - batch.got.min()) > 4 * DAY
     rest = ("stayed-in-bed", "heater-failed")
     for name in ("bed-exit", "night-wandering", "heart-rate", "heart-rate-unusual", "no-breathing", "cold", *rest):
@@ -84,6 +109,8 @@ def test_on_simulated_households(tmp_path: Path, site: Site) -> None:
     assert {("bed-exit", Verdict.PENDING), ("heart-rate-unusual", Verdict.UNKNOWN)} <= seen
     for name in ("device-silent", "gateway-silent", "broker-silent", "power-outage", "sensor-flapping"):
         assert {(name, Verdict.CLEAR), (name, Verdict.FIRING)} <= seen
+    for name in ("not-returned", "unexpected-presence"):
+        assert {(name, Verdict.PENDING), (name, Verdict.FIRING)} <= seen
     assert {("inactivity", v) for v in (Verdict.CLEAR, Verdict.PENDING, Verdict.FIRING)} <= seen
 
 
@@ -92,4 +119,6 @@ def test_on_real_recordings(site: Site) -> None:
     for path in RECORDINGS:
         homes = Homes()
         batch = concat(RecordedFile(path, homes, site.metrics).batches())
-        same(site, homes, batch.take(batch.got < batch.got.min() + SPAN))
+        begin = int(batch.got.min())
+        absences: Said = [(begin + 9 * DAY, {0: [(begin + 10 * DAY, begin + 12 * DAY)]})]
+        same(site, homes, batch.take(batch.got < begin + SPAN), absences)

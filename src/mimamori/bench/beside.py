@@ -14,13 +14,15 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from mimamori.garbage import rarely_collected
+from mimamori.model.declared import Span
 from mimamori.model.findings import FindingBatch
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch, no_readings
@@ -29,14 +31,15 @@ from mimamori.progress import progress
 from mimamori.rules.engine import Engine
 from mimamori.rules.kinds import ALL_JUDGED
 from mimamori.site import Site
-from mimamori.twin.run import KINDS, Town, cells
+from mimamori.twin.run import Town, cells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
     """The engine and one plain Python object a household: the same rules, readings and answers.
 
-    tick: milliseconds to judge a minute of all households, medians; reading_ns: to take a reading in. same: whether all
+    tick: milliseconds to judge a minute of all households, medians; reading_ns: to take a reading in; both in time on
+    the processor. same: whether all
     `findings` were equal, in time, rule, household, verdict, level and beginning.
     """
 
@@ -53,15 +56,22 @@ class Beside:
     same: bool
 
 
-def beside_twins(site: Site, homes: Homes, batches: Iterator[ReadingBatch]) -> Beside:
-    """Run both over batches of a minute each, all of whose readings arrive in its first ten seconds."""
-    rules = [r for r in site.rules if isinstance(r.condition, KINDS)]
-    engine = Engine(homes, rules, site.metrics, site.zone)
-    town = Town(rules, site.metrics, site.zone, homes)
+def beside_twins(
+    site: Site, homes: Homes, batches: Iterator[ReadingBatch], minutes: int, away: Mapping[int, Sequence[Span]]
+) -> Beside:
+    """Run both over so many batches of a minute each, all of whose readings arrive in its first ten seconds.
+
+    away: absences by household (row), declared beforehand. Millions of plain objects are looked through for cycles as
+    seldom as in the service, and not at all while they are made.
+    """
+    engine = Engine(homes, site.rules, site.metrics, site.zone)
+    town = Town(site.rules, site.metrics, site.zone, homes)
+    engine.declare(away)
+    town.declare(away)
     watch, readings = _Watch(), 0
     mine: list[tuple[int, ...]] = []
     told: list[tuple[int, ...]] = []
-    with progress("twins", 1, "run") as bar:
+    with rarely_collected(), progress("twins", minutes, "minute") as bar:
         for batch in batches:
             readings += len(batch)
             cell = -(-int(batch.got[0]) // (10 * SECOND)) * 10 * SECOND
@@ -78,12 +88,12 @@ def beside_twins(site: Site, homes: Homes, batches: Iterator[ReadingBatch]) -> B
             with watch.of("twins"):
                 lines = town.judge(point)
             told += [(home, *line) for home, line in lines]
-        bar.update(1)
+            bar.update(1)
     spent = watch.spent
     ticks = {name: float(np.median(seconds)) * 1e3 for name, seconds in spent.items()}
     reading = {name: sum(seconds) / readings * 1e9 for name, seconds in spent.items()}
     return Beside(
-        households=len(homes), rules=tuple(r.name for r in rules), minutes=len(spent["engine"]),
+        households=len(homes), rules=tuple(r.name for r in site.rules), minutes=len(spent["engine"]),
         engine_tick=ticks["engine"], twin_tick=ticks["twins"], times_a_tick=ticks["twins"] / ticks["engine"],
         engine_reading_ns=reading["engine hears"], twin_reading_ns=reading["twins hear"],
         times_a_reading=reading["twins hear"] / reading["engine hears"], findings=len(mine),
@@ -96,16 +106,16 @@ def _lines(f: FindingBatch) -> list[tuple[int, ...]]:
 
 
 class _Watch:
-    """Seconds spent, by name."""
+    """Seconds of this process on the processor, by name: other programs change them little."""
 
     def __init__(self) -> None:
         self.spent: dict[str, list[float]] = {}
 
     @contextmanager
     def of(self, name: str) -> Iterator[None]:
-        begun = time.perf_counter()
+        begun = time.process_time()
         yield
-        self.spent.setdefault(name, []).append(time.perf_counter() - begun)
+        self.spent.setdefault(name, []).append(time.process_time() - begun)
 
 
 SERIES = ("heart_rate", "respiration_rate", "temperature", "heard")

@@ -32,10 +32,12 @@ class AwayTwin:
         self.mean = log(self.spec.start_limit / MINUTE) - away.Z99 * away.PRIOR_SPREAD
         self.variance = away.PRIOR_SPREAD**2
         self.rise, self.rise_variance = 0.0, away.RISE_SPREAD**2
+        self.waits = False  # for the first word after an absence
 
     def judge(self, home: HomeTwin, at: int) -> Judged | None:
         bed = home.value.get("in_bed")
-        if bed is None:
+        self.waits = self.waits and not home.fresh
+        if bed is None or self.waits:
             return None
         self.follow(home, bed, at)
         self.before = bed
@@ -52,6 +54,9 @@ class AwayTwin:
             self.risen(at)
         verdict = Verdict.FIRING if firing else Verdict.CLEAR if self.left == NEVER else Verdict.PENDING
         return (Verdict.UNKNOWN if home.bed_silent else verdict), self.level, self.left
+
+    def begin_anew(self, _: int) -> None:
+        self.before, self.left, self.level, self.waits = None, NEVER, 0, True
 
     def follow(self, home: HomeTwin, bed: float, at: int) -> None:
         if self.before and bed == 0 and self.spec.between.holds(self.zone.time_of_day(at - 1)):
@@ -139,6 +144,10 @@ class RiseTwin:
         verdict = Verdict.UNKNOWN if home.bed_silent else Verdict.FIRING if self.level else Verdict.CLEAR
         return verdict, self.level, at - time_of_day + int(usual)
 
+    def begin_anew(self, at: int) -> None:
+        self.empty, self.level = NEVER, 0
+        self.up = at  # whoever comes home has risen today
+
     def rise(self, begin: int, minutes: float, at: int) -> None:
         if self.empty >= begin - rise.AWAKE_BEFORE:
             rate = max(rise.RATE, 1 / (rise.PRIOR_COUNT + self.mornings))
@@ -166,9 +175,13 @@ class CountTwin:
         self.usual, self.spread = 0.0, count.PRIOR_SPREAD**2
         self.run = self.longest = 0
         self.over = 0.0
+        self.waits = False  # for the first word after an absence
 
     def judge(self, home: HomeTwin, at: int) -> Judged | None:
         spoken, window = bool(home.minute), self.spec.window // MINUTE
+        self.waits = self.waits and not home.fresh
+        if self.waits:
+            return None
         if self.spec.between.holds(self.zone.time_of_day(at - 1)):
             self.take(home, at, window, spoken=spoken)
             if not self.spec.between.holds(self.zone.time_of_day(at)):
@@ -201,6 +214,10 @@ class CountTwin:
         self.peak = max(self.peak, len(self.up))
         self.run = min(self.run, 254) + 1 if len(self.up) >= self.limit() else 0
         self.longest = max(self.longest, self.run)
+
+    def begin_anew(self, _: int) -> None:
+        self.up, self.settled, self.waits = set(), False, True
+        self.peak = self.run = self.longest = self.level = 0
 
     def gone(self, home: HomeTwin, at: int) -> bool:
         out = home.door != NEVER and count.GONE <= at - home.door < self.spec.window // MINUTE * MINUTE

@@ -45,6 +45,11 @@ class CoolingTwin:
         since = at - self.held * cooling.CELL if self.held else NEVER
         return (verdict if known else Verdict.UNKNOWN), self.level, since
 
+    def begin_anew(self, _: int) -> None:
+        self.coldest = self.before = nan
+        self.warm = self.drawn = self.fall = 0.0
+        self.cells = self.run = self.held = self.level = 0
+
     def take(self, home: HomeTwin, at: int, room: float) -> None:
         told = home.taken.get("power", NEVER)
         if told != NEVER and told > at - cooling.POWER_TOLD:

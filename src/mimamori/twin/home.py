@@ -30,12 +30,15 @@ from mimamori.rules.spec import (
     Drift,
     Evidence,
     Flapping,
+    Overdue,
     Rise,
     Rule,
     Silent,
     Stay,
+    Unexpected,
     Usual,
 )
+from mimamori.twin.absence import AbsenceTwin, OverdueTwin, UnexpectedTwin
 from mimamori.twin.bed import AwayTwin, CountTwin, RiseTwin
 from mimamori.twin.heating import CoolingTwin
 from mimamori.twin.lain import StayTwin
@@ -100,11 +103,12 @@ class HomeTwin:
         self.cause, self.gone = NOTHING, False
         self.heard: dict[int, int] = {}
         self.period: dict[int, int] = {}
-        self._rules: list[tuple[int, RuleTwin]] = []
+        self.absence = AbsenceTwin(rules)
+        self.rules: list[tuple[int, RuleTwin]] = []
         for index, rule in enumerate(rules):
             if type(rule.condition) in TWINS:
-                self._rules.append((index, TWINS[type(rule.condition)](rule, self)))
-        self._rules.sort(key=lambda rule: _turn(rule[1]))
+                self.rules.append((index, TWINS[type(rule.condition)](rule, self)))
+        self.rules.sort(key=lambda rule: _turn(rule[1]))
         self.told: dict[tuple[int, int], tuple[int, int]] = {}  # verdict and level, by rule and device
 
     def hear(self, cell: Sequence[Reading], end: int) -> None:
@@ -240,9 +244,10 @@ class HomeTwin:
 
     def judge(self, at: int) -> list[Line]:
         """What changed at the grid point `at` (ns), after all that was told by then."""
-        found = []
-        for index, rule in self._rules:
-            judged = rule.judge(self, at) if at % rule.every == 0 else None
+        found = self.absence.turn(self, at)
+        for index, rule in self.rules:
+            looks = at % rule.every == 0 and not self.absence.stills(index)
+            judged = rule.judge(self, at) if looks else None
             each = judged if isinstance(judged, Mapping) else {} if judged is None else {-1: judged}
             for device, (verdict, level, since) in sorted(each.items()):
                 if (verdict, level) != self.told.get((index, device), (Verdict.UNKNOWN, 0)):
@@ -279,7 +284,7 @@ def _turn(rule: RuleTwin) -> int:
 
 TWINS: Mapping[type, type[RuleTwin]] = {
     Band: BandTwin, Usual: UsualTwin, Absent: AbsentTwin, Away: AwayTwin, Rise: RiseTwin, Count: CountTwin,
-    Drift: DriftTwin, Climate: ClimateTwin, Stay: StayTwin, Cooling: CoolingTwin,
-    Evidence: EvidenceTwin, Silent: SilentTwin, CutOff: CutOffTwin, Flapping: FlappingTwin,
+    Drift: DriftTwin, Climate: ClimateTwin, Stay: StayTwin, Cooling: CoolingTwin, Overdue: OverdueTwin,
+    Unexpected: UnexpectedTwin, Evidence: EvidenceTwin, Silent: SilentTwin, CutOff: CutOffTwin, Flapping: FlappingTwin,
 }  # fmt: skip
 """Kinds that one household can judge by itself; rules.outage is about many (twin.run)."""

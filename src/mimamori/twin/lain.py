@@ -52,6 +52,10 @@ class StayTwin:
         verdict = Verdict.FIRING if self.level else Verdict.CLEAR
         return (verdict if known else Verdict.UNKNOWN), self.level, since
 
+    def begin_anew(self, _: int) -> None:
+        self.lain, self.seen, self.level = set(), 0, 0
+        self.beyond = dict.fromkeys(self.beyond, 0)
+
     def deviation(self, part: int) -> float:
         return max(sqrt(self.spread[part]), stay.LEAST_SPREAD)
 

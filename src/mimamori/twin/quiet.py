@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mimamori.model.findings import Level, Verdict
 from mimamori.model.times import DAY, NEVER
 from mimamori.rules import habit, level, quiet
+from mimamori.rules.absences import HOME
 from mimamori.rules.changes import LEVELS
 from mimamori.rules.spec import SIGNS, Evidence, Rule
 from mimamori.twin.habit import HabitTwin
@@ -41,7 +42,9 @@ class EvidenceTwin:
         slot, closes = habit.slot_of(local), (local + 1) % level.LEVEL_CELL == 0
         if habit.slot_of(local - quiet.CELL) != slot:
             self.habit.fade(slot)
-        judged = self.close(home, at, slot, home.watt_hours() if closes else nan, closes=closes)
+        judged = None
+        if home.absence.state == HOME:  # forgetting goes by the calendar, learning does not
+            judged = self.close(home, at, slot, home.watt_hours() if closes else nan, closes=closes)
         if closes:
             if judged is not None:
                 self.power.end_half_hour(home.watt_hours(), slot, local // DAY, self.sinks, alarmed=self.alarmed)
@@ -50,6 +53,13 @@ class EvidenceTwin:
             if slot == habit.SLOTS - 1:
                 self.power.forget()
         return judged
+
+    def begin_anew(self, at: int) -> None:
+        self.nats = dict.fromkeys(SIGNS, 0.0)
+        self.run, self.grade, self.power.sum, self.power.run = 0, 0, 0.0, 0
+        self.was_out = self.firing = False
+        self.left_at = NEVER
+        self.since = self.since if self.since == NEVER else at
 
     def close(self, home: HomeTwin, at: int, slot: int, wh: float, *, closes: bool) -> Judged | None:
         kinds: set[str] = {sign for sign in self.spec.signs if sign in home.has}

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from mimamori.model.declared import Span
 from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import HISTORICAL, ReadingBatch
 from mimamori.model.times import MINUTE, Zone
 from mimamori.rules.latest import cell_of
 from mimamori.rules.spec import CutOff, Outage, Rule
-from mimamori.twin.home import TWINS, HomeTwin, Line, Reading
+from mimamori.twin.home import HomeTwin, Line, Reading
 from mimamori.twin.silence import OutageTwin
-
-KINDS = (*TWINS, Outage)
 
 
 class Town:
@@ -28,6 +27,11 @@ class Town:
         self.homes = [HomeTwin(rules, metrics, zone, gateways=gateways, district=d) for d in homes.district_of]
         outages = [OutageTwin(r, index) for index, r in enumerate(rules) if isinstance(r.condition, Outage)]
         self.outages = sorted(outages, key=lambda rule: not rule.of_all)
+
+    def declare(self, absences: Mapping[int, Sequence[Span]]) -> None:
+        """All declared absences, by household (row), as Engine.declare: it replaces all before."""
+        for row, home in enumerate(self.homes):
+            home.absence.declare(absences.get(row, ()))
 
     def judge(self, at: int) -> list[tuple[int, Line]]:
         """(household row, finding) of one grid point."""
@@ -54,18 +58,26 @@ def cells(batch: ReadingBatch, metrics: Metrics) -> Iterator[tuple[int, list[tup
         yield now, told
 
 
-def run(town: Town, batch: ReadingBatch, metrics: Metrics, end: int) -> list[tuple[int, Line]]:
-    """(household row, finding) of all twins up to `end` (ns), by time, rule and row as the engine tells them."""
+def run(
+    town: Town,
+    batch: ReadingBatch,
+    metrics: Metrics,
+    end: int,
+    said: Iterable[tuple[int, Mapping[int, Sequence[Span]]]] = (),
+) -> list[tuple[int, Line]]:
+    """(household row, finding) of all twins up to `end` (ns), by time, rule and row as the engine tells them.
+
+    said: (ns, all absences by household row), what was declared when.
+    """
+    later, told = sorted(said, key=lambda one: -one[0]), [*cells(batch, metrics), (end, [])]
     found: list[tuple[int, Line]] = []
-    point = None
-    for at, told in cells(batch, metrics):
-        point = (at - 1) // MINUTE * MINUTE + MINUTE if point is None else point
+    point = (told[0][0] - 1) // MINUTE * MINUTE + MINUTE
+    for at, by_home in told:
         while point < at:
+            while later and later[-1][0] <= point:
+                town.declare(later.pop()[1])
             found += town.judge(point)
             point += MINUTE
-        for home, readings in told:
+        for home, readings in by_home:
             town.homes[home].hear(readings, at)
-    while point is not None and point < end:
-        found += town.judge(point)
-        point += MINUTE
     return sorted(found, key=lambda f: (f[1][0], f[1][1], f[0]))

@@ -61,6 +61,9 @@ class DriftTwin:
         since = NEVER if self.run == 0 else at - self.run * 7 * DAY
         return (verdict if self.known else Verdict.UNKNOWN), self.level if firing else 0, since
 
+    def begin_anew(self, _: int) -> None:
+        self.today, self.known = [], False
+
     def end_day(self) -> None:
         total = np.float32(0)
         for value in self.today:
@@ -114,6 +117,10 @@ class ClimateTwin:
                 self.level = max(self.level, int(LEVELS[priority]))
         verdict = Verdict.FIRING if self.level else Verdict.PENDING if self.beyond else Verdict.CLEAR
         return verdict, self.level, self.since()
+
+    def begin_anew(self, _: int) -> None:
+        self.told_at = self.inside_since = self.began = NEVER
+        self.beyond, self.level = {}, 0
 
     def since(self) -> int:
         if self.beyond and self.began == NEVER:

@@ -54,6 +54,10 @@ class BandTwin:
         verdict = Verdict.FIRING if self.firing else Verdict.PENDING if bad else Verdict.CLEAR
         return verdict, self.firing, self.since
 
+    def begin_anew(self, _: int) -> None:
+        self.minutes, self.good, self.firing = [], 0, 0
+        self.since = self.told_at = NEVER
+
     def backed(self, home: HomeTwin, at: int) -> bool:
         if self.spec.backed_by == "nothing":
             return True
@@ -105,6 +109,10 @@ class UsualTwin:
         verdict = Verdict.FIRING if self.firing else Verdict.PENDING if many >= clear else Verdict.CLEAR
         return verdict, self.level * self.firing, self.since
 
+    def begin_anew(self, _: int) -> None:
+        self.odd, self.firing = [], False
+        self.told_at = self.since = NEVER
+
     def take(self, value: float, at: int) -> None:
         self.told_at = at
         if not self.minutes:
@@ -135,9 +143,11 @@ class AbsentTwin:
         self.firing = False
         self.since = NEVER
         self.missed, self.gone, self.longest = 0, 0, single(2.0 * MINUTE)
+        self.waits = False  # for the first word after an absence
 
     def judge(self, home: HomeTwin, at: int) -> Judged | None:
-        if "in_bed" not in home.taken:
+        self.waits = self.waits and not home.fresh
+        if "in_bed" not in home.taken or self.waits:
             return None
         sign = max(home.taken.get("heart_rate", NEVER), home.taken.get("respiration_rate", NEVER), home.stirred)
         talking = at - home.taken["in_bed"] <= self.spec.sensor_within
@@ -154,6 +164,10 @@ class AbsentTwin:
             self.firing = False
         verdict = Verdict.UNKNOWN if not talking else Verdict.FIRING if self.firing else Verdict.CLEAR
         return verdict, self.level if self.firing else int(Level.NONE), sign
+
+    def begin_anew(self, _: int) -> None:
+        self.firing, self.waits = False, True
+        self.since, self.missed, self.gone = NEVER, 0, 0
 
     def learn(self, gone: int, *, watched: bool) -> None:
         if watched:

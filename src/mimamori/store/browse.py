@@ -16,6 +16,7 @@ from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch, concat, no_readings
 from mimamori.model.times import DAY, SECOND
+from mimamori.store.arrange import in_cells
 from mimamori.store.embedded import FILE
 from mimamori.store.keys import Keys
 from mimamori.store.pack import Runs, first_of_each, runs_of, unpack, unpack_log, unpack_runs
@@ -83,10 +84,10 @@ class Shelf:
         for day in range(start // DAY * DAY, end, DAY):
             now = min(day + DAY, end)
             rows = concat([held, self._rows(self._day(day, wanted), allowed, day + 1)])
-            late = rows.got >= now
-            held, rows = rows.take(late), rows.take(~late)
-            cell = ((rows.got - day) // CELL).astype(np.int16)  # two bytes: numpy then sorts by radix
-            yield now, rows.take(np.argsort(cell, kind="stable"))
+            late, held = rows.got >= now, no_readings()
+            if late.any():
+                held, rows = rows.take(late), rows.take(~late)
+            yield now, in_cells(rows, day, CELL, DAY // CELL)
 
     def _day(self, day: int, wanted: frozenset[int] | None) -> list[Runs]:
         """Runs of all households."""

@@ -32,6 +32,15 @@ def test_days_follow_each_other_without_gap_or_overlap(scene: Scene, seed: int, 
     assert one == plan_day(persona, seed=seed, home=home, day=day)
 
 
+def test_who_goes_to_bed_at_two_and_rises_at_four_lives_one_day_after_the_other() -> None:
+    owl = PERSONA.model_copy(update={"sleep": PERSONA.sleep.model_copy(update={"bed": 26 * HOUR, "rise": 4 * HOUR})})
+    for day in range(20_700, 20_710):
+        rises = hours_of(owl, seed=1, home=0, day=day + 1)[0]
+        starts = [s[0] for s in plan_day(owl, seed=1, home=0, day=day)]
+        assert starts == sorted(starts)
+        assert starts[-1] < rises
+
+
 def test_beds_and_rooms_agree_with_acts(full: tuple[SimulatedHome, ...]) -> None:
     for home in full:
         life = Timeline(home, seed=3).life(20_780)

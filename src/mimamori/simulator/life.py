@@ -41,6 +41,7 @@ _BESIDE = {place: (Place.HALL, *([Place.BED, Place.BEDROOM] if place in {Place.B
 
 _Part = Callable[[], None]
 _DAY_SPREAD, _POOR_DAY = 0.45, 0.04
+_SHORTEST_NIGHT = 3 * HOUR
 _TV, _SIT = 45.0, 25.0  # median minutes at a stretch; long sittings are what fools a watch on inactivity
 
 Step = tuple[int, Place, Act]
@@ -128,9 +129,8 @@ def plan_day(persona: Persona, *, seed: int, home: int, day: int, tomorrow: Pers
     """The steps from rising on a calendar day to rising on the next. tomorrow: whose rising that is, if another's."""
     rise, bed = hours_of(persona, seed=seed, home=home, day=day)
     next_rise, _ = hours_of(tomorrow or persona, seed=seed, home=home, day=day + 1)
-    return _Day(persona, Dice(generator(seed, Use.LIFE, home, day)), day).plan(
-        rise, bed, max(next_rise, bed + 3 * HOUR)
-    )
+    bed = min(bed, next_rise - _SHORTEST_NIGHT)  # who must rise at three is in bed by midnight: days do not overlap
+    return _Day(persona, Dice(generator(seed, Use.LIFE, home, day)), day).plan(rise, bed, next_rise)
 
 
 def _minutes(n: float) -> int:

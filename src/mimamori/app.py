@@ -184,6 +184,16 @@ async def _ends_with(work: Awaitable[None], stop: asyncio.Event) -> None:
     await stop.wait()
 
 
+class _NotCutOff(logging.Filter):
+    """A request that the end of the service cut off is no fault, and no page of traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
+_NOT_CUT_OFF = _NotCutOff()
+
+
 def _web_server(  # noqa: PLR0917 - the parts that the web meets
     desk: Desk,
     ledger: Ledger,
@@ -204,6 +214,7 @@ def _web_server(  # noqa: PLR0917 - the parts that the web meets
     config = uvicorn.Config(
         web, host=settings.host, port=settings.port, log_level="warning", lifespan="on", timeout_graceful_shutdown=2
     )
+    logging.getLogger("uvicorn.error").addFilter(_NOT_CUT_OFF)  # the same one again is not added twice
     server = uvicorn.Server(config)
     server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]  # the wiring stops it, in its order
     return server

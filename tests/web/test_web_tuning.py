@@ -95,7 +95,8 @@ async def test_a_residents_own_limit_is_set_and_taken_back(ward: Any) -> None:
     }  # fmt: skip
     made = await client.put(f"{A}/limits", json=entry)
     assert made.status_code == 200, made.text
-    assert (made.json()["value"], made.json()["ward_value"], made.json()["active"]) == (45, 40, True)
+    assert (made.json()["value"], made.json()["ward_value"], made.json()["unit"]) == (45, 40, "1min")
+    assert made.json()["active"]
     for bad, said in (
         ({"value": 20}, "within 30"), ({"key": "hold"}, "not for one household"), ({"household": "H9"}, "no such"),
         ({"until": iso(ward.clock - DAY)}, "later than now"), ({"until": iso(ward.clock + 400 * DAY)}, "within a year"),
@@ -104,7 +105,7 @@ async def test_a_residents_own_limit_is_set_and_taken_back(ward: Any) -> None:
         answer = await client.put(f"{A}/limits", json=entry | bad)
         assert (answer.status_code, said in answer.text) == (422, True), bad
     page = (await client.get("/admin/residents/H001/limits")).text
-    assert "この方 45 ／ 病棟 40" in page
+    assert "この方 45 /分 ／ 病棟 40 /分" in page
     assert "主治医の指示" in page
     ward.publish(now=ward.clock + 31 * DAY)
     assert "期限切れ" in (await client.get("/admin/residents/H001/limits")).text

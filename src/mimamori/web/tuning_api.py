@@ -101,11 +101,14 @@ class TrialShape(BaseModel):
 
 
 class LimitShape(BaseModel):
+    """unit: of both values, "" for lengths of time and mere numbers."""
+
     household: str
     rule: str
     key: str
     value: Value
     ward_value: Value | None
+    unit: str
     reason: str
     by: str
     since: str | None
@@ -173,7 +176,8 @@ def limit_shape(request: Request, limit: Limit, rules: Mapping[str, Rule]) -> Li
     known = rule is not None and limit.key in rule.bounds
     return LimitShape(
         household=limit.household, rule=limit.rule, key=limit.key, value=json.loads(limit.value),
-        ward_value=value_at(rule.condition, limit.key) if rule is not None and known else None, reason=limit.reason,
+        ward_value=value_at(rule.condition, limit.key) if rule is not None and known else None,
+        unit=unit_of(rule, limit.key) if rule is not None else "", reason=limit.reason,
         by=limit.by, since=iso_or_none(limit.since, zone), until=iso_or_none(limit.until, zone),
         active=limit.active and limit.until > moment(web_of(request)),
     )  # fmt: skip

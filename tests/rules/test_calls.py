@@ -60,7 +60,7 @@ def told(rule: Rule, *, until: int, door: bool = False, bed: bool = False) -> To
     return [((at - nine) / HOUR, Level(level)) for at, level in zip(late.at.tolist(), late.level.tolist(), strict=True)]
 
 
-def calling_after(rule: Rule, times: float, *, with_bed: float = 6.0) -> Rule:
+def calling_after(rule: Rule, times: float, *, with_bed: float = 4.0) -> Rule:
     assert isinstance(rule.condition, Evidence)
     update = {"call_after": times, "call_after_with_bed": with_bed}
     return rule.model_copy(update={"condition": rule.condition.model_copy(update=update)})

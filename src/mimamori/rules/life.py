@@ -55,7 +55,7 @@ class Evidence(Content):
     signs: tuple[Literal["motion", "bed", "door", "power", "button"], ...] = SIGNS  # type: ignore[assignment]
     one_false_alarm_in: Duration = Field(default=45 * 24 * HOUR, gt=0)
     call_after: float = Field(default=3.0, ge=1.0)
-    call_after_with_bed: float = Field(default=6.0, ge=1.0)
+    call_after_with_bed: float = Field(default=4.0, ge=1.0)
     power_alone_false_alarm_in: Duration = Field(default=18 * 24 * HOUR, gt=0)
     forget_after: Duration = Field(default=35 * 24 * HOUR, gt=0)
     quiet_at_least: Duration = Field(default=HOUR, ge=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -88,7 +89,10 @@ async def test_a_device_is_claimed_once_replaced_and_retired(ward: Any) -> None:
     assert (twice.status_code, "H001" in twice.json()["detail"]) == (422, True)
     new = CLAIM | {"code": "bed-sensor/bed-0500", "instead_of": "bed-0412", "reason": "故障"}
     assert (await client.post(f"{A}/devices", json=new)).status_code == 200
-    assert (await client.post(f"{A}/devices/H001/bed-0500/retire", json={"reason": "退去"})).json()["active"] is False
+    gone = (await client.post(f"{A}/devices/H001/bed-0500/retire", json={"reason": "退去"})).json()
+    assert gone["active"] is False
+    for at in (gone["claimed_at"], gone["retired_at"]):
+        assert datetime.fromisoformat(at).utcoffset() is not None
     assert (await client.post(f"{A}/devices/H001/bed-0500/retire", json={"reason": "退去"})).status_code == 422
     assert [(d["device"], d["active"]) for d in (await client.get(f"{A}/devices")).json()] == [
         ("bed-0412", False), ("bed-0500", False)

@@ -82,6 +82,17 @@ class StaffShape(BaseModel):
     signs_in: bool
 
 
+class DeviceShape(BaseModel):
+    """claimed_at: null where it was registered without a day."""
+
+    household: str
+    device: str
+    profile: str
+    active: bool
+    claimed_at: str | None
+    retired_at: str | None
+
+
 class AbsenceShape(BaseModel):
     id: str
     household: str
@@ -222,6 +233,15 @@ def absence_shape(absence: Absence, zone: str) -> AbsenceShape:
     )  # fmt: skip
 
 
+def device_shape(device: Device, zone: str) -> DeviceShape:
+    """Times as ISO 8601 with an offset, null where it never was."""
+    claimed, retired = (iso_or_none(at, zone) for at in (device.claimed_at, device.retired_at))
+    return DeviceShape(
+        household=device.household, device=device.device, profile=device.profile, active=device.active,
+        claimed_at=claimed, retired_at=retired,
+    )  # fmt: skip
+
+
 async def plainly(work: Awaitable[T]) -> T:
     """What it makes; a refusal as the API tells it."""
     try:
@@ -247,21 +267,23 @@ async def resident(request: Request, household: str, caller: Manager, said: Resi
 
 
 @router.get("/devices", dependencies=[Depends(_sees("devices"))])
-async def devices(request: Request) -> list[Device]:
+async def devices(request: Request) -> list[DeviceShape]:
     """Every device, in use or retired."""
-    return list(await web_of(request).records.devices())
+    zone = site_of(request).zone.name
+    return [device_shape(d, zone) for d in await web_of(request).records.devices()]
 
 
 @router.post("/devices")
-async def device(request: Request, caller: Manager, said: DeviceEntry) -> Device:
+async def device(request: Request, caller: Manager, said: DeviceEntry) -> DeviceShape:
     """Claim a device for a household by the code on its label; refused while it is in use elsewhere."""
-    return await plainly(claim_device(request, caller, said))
+    return device_shape(await plainly(claim_device(request, caller, said)), site_of(request).zone.name)
 
 
 @router.post("/devices/{household}/{device}/retire")
-async def retire(request: Request, household: str, device: str, caller: Manager, said: Because) -> Device:
+async def retire(request: Request, household: str, device: str, caller: Manager, said: Because) -> DeviceShape:
     """Take a device out of use: what it still sends is set aside, and its silence is no fault."""
-    return await plainly(retire_device(request, caller, household, device, said))
+    retired = await plainly(retire_device(request, caller, household, device, said))
+    return device_shape(retired, site_of(request).zone.name)
 
 
 @router.get("/staff", dependencies=[Depends(_sees("staff"))])

@@ -14,15 +14,17 @@ from mimamori.alerts.book import Book
 from mimamori.model.declared import Declaration, Spans, as_of
 from mimamori.model.findings import Verdict
 from mimamori.model.homes import Homes
-from mimamori.model.readings import ReadingBatch, concat
+from mimamori.model.readings import ReadingBatch, concat, reading_batch
 from mimamori.model.times import HOUR, MINUTE, NEVER
 from mimamori.rules.engine import Engine
 from mimamori.rules.told import Told
 from mimamori.service.begin import begin_from, catch_up
+from mimamori.service.inlet import after
 from mimamori.service.snapshot import rows_of, take_rows
 from mimamori.simulate import write_days
 from mimamori.site import Site
 from mimamori.store.embedded import EmbeddedReadings
+from mimamori.stream.clock import MILLISECOND
 from mimamori.stream.recorded import RecordedFile
 
 FOLDER = os.environ.get("MIMAMORI_RECORDINGS", "")
@@ -118,6 +120,24 @@ def same(never: Engine, homes: Homes, again: Engine, ours: Homes) -> int:
 @pytest.mark.parametrize("path", [None, *RECORDINGS], ids=lambda p: p.name.partition(".")[0] if p else "simulated")
 async def test_a_restart_changes_nothing(path: Path | None, simulated: Path, site: Site, tmp_path: Path) -> None:
     assert await restart_law(path or simulated, site, tmp_path / "readings", 130 if path is None else 10**6) > 3
+
+
+def test_what_came_just_before_an_unwatched_hour_is_not_an_hour_old(site: Site) -> None:
+    """The clock is set forward a second after the last tick: what came in that second is folded in after the hour."""
+    heard = []
+    for aged in (False, True):
+        homes = Homes()
+        homes.add_device("h", "hall")
+        engine = Engine(homes, site.rules, site.metrics, site.zone)
+        beat, begin = site.metrics.index("heartbeat"), 9_000 * HOUR
+        beats = [(0, 0, beat, 1.0, t, t, 0) for t in range(begin, begin + HOUR, MINUTE)]
+        engine.step(reading_batch(beats), begin + HOUR)
+        told, now = begin + HOUR + MILLISECOND, begin + 2 * HOUR + MINUTE - MILLISECOND
+        engine.resume(now)
+        came = reading_batch([(0, 0, beat, 1.0, told, told, 0)])
+        engine.step(came if aged else after(came, (now - 1) // MINUTE * MINUTE), now)
+        heard.append((now - engine.view("heard")[0]) // MINUTE)
+    assert heard == [0, 60], "minutes; as old as it came it would count as silence"
 
 
 async def test_what_fired_and_was_not_stored_is_told_after_the_restart_and_once(simulated: Path, site: Site) -> None:

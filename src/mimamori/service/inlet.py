@@ -45,7 +45,7 @@ class Inlet:
         if not len(delivery):
             return no_readings()
         decoded = self.decoder.decode(delivery.messages, now)
-        batch = _after(decoded.batch, ticked)
+        batch = after(decoded.batch, ticked)
         try:
             await self.readings.append(batch, decoded.marks)
             if decoded.rejected:
@@ -76,7 +76,7 @@ class Inlet:
                 return
 
 
-def _after(batch: ReadingBatch, ticked: int) -> ReadingBatch:
+def after(batch: ReadingBatch, ticked: int) -> ReadingBatch:
     """Readings taken in after a tick count as arrived after it, however long they waited on their way to the disk.
 
     So the engine gets every cell of time once, and a snapshot is followed by exactly what it does not hold.

@@ -26,7 +26,7 @@ from mimamori.model.findings import FindingBatch, Verdict, concat_findings, no_f
 from mimamori.model.homes import Homes
 from mimamori.model.notice import Notice
 from mimamori.model.readings import ReadingBatch, concat
-from mimamori.model.times import HOUR, NEVER, SECOND
+from mimamori.model.times import HOUR, MINUTE, NEVER, SECOND
 from mimamori.notify.outbox import Outbox
 from mimamori.rules.engine import Engine
 from mimamori.rules.tune import Settings
@@ -35,7 +35,7 @@ from mimamori.service.away import Away
 from mimamori.service.board import Wall
 from mimamori.service.coverage import Coverage
 from mimamori.service.duties import Duties
-from mimamori.service.inlet import Inlet
+from mimamori.service.inlet import Inlet, after
 from mimamori.service.judging import Judging
 from mimamori.service.lights import Lights
 from mimamori.service.marks import Marks
@@ -154,6 +154,7 @@ class Loop:
         if gap:
             before = self.engine.resume(now)
             self.shadows.resume(now)
+            batch = after(batch, (now - 1) // MINUTE * MINUTE)  # as old as it came, it would be heard long ago
         findings = concat_findings([before, self.engine.step(batch, now)])
         self.shadows.step(batch, now)
         return findings

@@ -228,8 +228,8 @@ async def written(folder: Path) -> dict[str, tuple[str, int]]:
         await ledger.close()
 
 
-async def test_downtime_is_not_quiet_time(service: Start, until: Until) -> None:
-    """A service that was away for a day has learned nothing about anybody: no alert about a resident comes of it."""
+async def a_quiet_while(service: Start, until: Until) -> int:
+    """A service that watched somebody in bed for three minutes and was stopped; when that was, ns."""
     async with service() as running:
         await running.device.tells({"in_bed": 1.0, "heart_rate": 62.0, "body_movement": 20.0}, 3 * MINUTE)
 
@@ -238,7 +238,12 @@ async def test_downtime_is_not_quiet_time(service: Start, until: Until) -> None:
 
         await until(stored)
         await running.end()
-        ended = running.clock.now()
+        return running.clock.now()
+
+
+async def test_downtime_is_not_quiet_time(service: Start, until: Until) -> None:
+    """A service that was away for a day has learned nothing about anybody: no alert about a resident comes of it."""
+    ended = await a_quiet_while(service, until)
     async with service(start=ended + DAY) as running:
         await running.passes(2 * MINUTE)
         assert [a for a in await running.api.get("alerts") if a["category"] == "resident"] == []
@@ -246,15 +251,7 @@ async def test_downtime_is_not_quiet_time(service: Start, until: Until) -> None:
 
 async def test_nor_is_a_slow_start_or_a_clock_set_in_it(service: Start, until: Until) -> None:
     """What passes between the catching up and the first tick was not watched: no device is silent for it."""
-    async with service() as running:
-        await running.device.tells({"in_bed": 1.0, "heart_rate": 62.0, "body_movement": 20.0}, 3 * MINUTE)
-
-        async def stored() -> bool:
-            return await running.api.count("readings") == 54
-
-        await until(stored)
-        await running.end()
-        ended = running.clock.now()
+    ended = await a_quiet_while(service, until)
     async with service(start=ended + MINUTE, leap=DAY) as running:
         await running.passes(2 * MINUTE)
         assert await running.api.count("gaps") == 1

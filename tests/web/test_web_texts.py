@@ -164,6 +164,11 @@ def test_what_became_of_a_call_is_told_in_japanese(status: str) -> None:
     assert retold("ja", report.detail) != report.detail
 
 
+def test_a_resident_who_did_not_answer_is_told_in_japanese_to_the_last_word() -> None:
+    told = retold("ja", "asked: asked again: the resident did not answer: nobody answered")
+    assert told == "ご本人に確認：もう一度確認する：ご本人の応答がない：誰も電話に出なかった"
+
+
 @pytest.mark.parametrize("code", [*CODES, 0, 99_999])
 def test_why_a_message_did_not_arrive_is_told_in_japanese(code: int) -> None:
     for http in (0, 404):

@@ -279,7 +279,7 @@ class Book:
         reason = f"the resident is asked first, for {format_duration(asks.within)}"
         self._take(follows(alert, "asked", at, by="policy", reason=reason, until=at + asks.within), events)
 
-    def unreached(self, key: str, reason: str, now: int) -> list[AlertEvent]:
+    def unreached(self, key: str, *, reason: str, now: int) -> list[AlertEvent]:
         """Nobody can be reached as things stand: the resident is asked again, or the next people are told at once."""
         alert = self._memory.alerts.get(key)
         if alert is None or alert.state != "open" or alert.returned_at != NEVER or alert.shelved_until != NEVER:

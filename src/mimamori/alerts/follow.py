@@ -54,7 +54,7 @@ def follow(
             placed, lost = _turn(alert, recipients, book, people, ways, now)
             notices += placed
             if lost and kind == "call":
-                events += book.unreached(alert.id, f"nobody could be reached: {lost}", now)
+                events += book.unreached(alert.id, reason=f"nobody could be reached: {lost}", now=now)
     return notices, events
 
 
@@ -75,7 +75,7 @@ def _ask(alert: Alert, states: Sequence[NoticeState], book: Book, ways: Ways, no
     if any(s.read_at != NEVER for s in states):
         return []
     reasons = [reason for s in states if (reason := "" if s.status == "sent" else lost(s, ways, now))]
-    return book.unreached(alert.id, f"the resident did not answer: {reasons[0]}", now) if reasons else []
+    return book.unreached(alert.id, reason=f"the resident did not answer: {reasons[0]}", now=now) if reasons else []
 
 
 def _turn(  # noqa: PLR0917 - as below

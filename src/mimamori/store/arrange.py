@@ -1,4 +1,4 @@
-"""A day's readings in the order of cells of time: one compiled counting sort that writes each column where it goes.
+"""A day's readings in the order of cells of time: one compiled counting sort of whole rows.
 
 May import numpy, model and rules.kernel. Sorting the cells by numpy and gathering each column fetches every row from
 afar seven times.

@@ -78,6 +78,24 @@ from mimamori.rules.kernel import compiled
 def step():
     return {more}
 """
+GIVEN = """
+import given
+from mimamori.rules.kernel import compiled
+@compiled
+def take(every: given.Outer) -> float:
+    return every.bundle.least
+def ask():
+    return take(given.Outer(given.Bundle(**dict(least=1.0, most=2.0))))
+"""
+BUNDLES = """
+from __future__ import annotations
+from typing import NamedTuple
+class Bundle(NamedTuple):
+    {first}: float
+    {second}: float
+class Outer(NamedTuple):
+    bundle: Bundle
+"""
 
 
 class Files:
@@ -129,6 +147,17 @@ def test_machine_code_is_made_anew_when_another_file_was_edited_that_a_part_furt
 
     files.edit("above", UPPER)
     assert [ask(1), ask(2)] == [1, 2]
+
+
+def test_machine_code_is_made_anew_when_fields_of_a_bundle_change_places_in_another_file(files: Files) -> None:
+    def ask(first: str, second: str) -> float:
+        files.edit("given", BUNDLES.format(first=first, second=second))
+        files.load("given")
+        told: float = files.load("taker").ask()
+        return told
+
+    files.edit("taker", GIVEN)
+    assert [ask("least", "most"), ask("most", "least")] == [1.0, 1.0]
 
 
 def test_no_function_is_typed_anew_at_each_call(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from mimamori.model.readings import ReadingBatch, concat, no_readings
 from mimamori.model.times import MINUTE, NEVER, Nanos, Zone
 from mimamori.rules.absences import ABSENCE_COLUMNS, Absences, Still, holds
 from mimamori.rules.backing import Gate
+from mimamori.rules.cell import CELL as EVIDENCE_CELL
 from mimamori.rules.changes import findings_of, in_order
 from mimamori.rules.columns import Columns
 from mimamori.rules.evidence import EvidenceDetector
@@ -30,7 +31,6 @@ from mimamori.rules.kinds import LAST, Detector, Evaluate, detector_of, turn_of,
 from mimamori.rules.latest import CELL, Latest, Shared, cell_of, latest_columns
 from mimamori.rules.level import LEVEL_CELL
 from mimamori.rules.own import Own, Sets
-from mimamori.rules.quiet import CELL as EVIDENCE_CELL
 from mimamori.rules.spec import CutOff, Evidence, Outage, Rule
 from mimamori.rules.tune import Settings
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mimamori.model.findings import FindingBatch, concat_findings, no_findings
 from mimamori.model.times import DAY, HOUR, NEVER
+from mimamori.rules.cell import CELL, Cell, Devices, Everything, Home, Kept, Limits, Room
 from mimamori.rules.changes import LEVELS, findings_of
 from mimamori.rules.columns import Column, Once
 from mimamori.rules.habit import SLOTS, Habits, Worked, begin_slot, fade, habit_columns, nothing_worked, slot_of
@@ -34,21 +35,7 @@ from mimamori.rules.level import (
     level_columns,
 )  # fmt: skip
 from mimamori.rules.own import Own
-from mimamori.rules.quiet import (
-    CALLS_FROM,
-    CELL,
-    OUT_MARGIN,
-    PARTS,
-    Cell,
-    Devices,
-    Everything,
-    Home,
-    Kept,
-    Limits,
-    Room,
-    close,
-    sensors,
-)  # fmt: skip
+from mimamori.rules.quiet import CALLS_FROM, OUT_MARGIN, PARTS, close, sensors
 from mimamori.rules.spec import SIGNS, Condition, Evidence, Rule
 
 FACTS = ("evidence", "threshold", "expected", *SIGNS, "quiet_hours", "out", "limit_hours", "own")

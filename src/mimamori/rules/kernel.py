@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast, get_type_hints
 
 import numpy as np
 from numba import njit, typeof
@@ -70,9 +70,11 @@ def bound(function: F, *arguments: Any) -> F:
 
 
 def made_of(function: Callable[..., Any]) -> str:
-    """Digest of a function's code and of the functions and constants of ours that it names."""
+    """Digest of a function's code and of the functions, constants and bundles of ours that it names or is given."""
     digest = hashlib.sha256(function.__code__.co_code)
     digest.update(repr(function.__code__.co_consts).encode())
+    for bundle in get_type_hints(function).values():
+        digest.update(_fields(bundle).encode())
     for name in function.__code__.co_names:
         value = function.__globals__.get(name)
         inner = getattr(value, "py_func", None)
@@ -80,9 +82,16 @@ def made_of(function: Callable[..., Any]) -> str:
     return digest.hexdigest()
 
 
+def _fields(bundle: Any) -> str:
+    """What stands where in a bundle, and in those within it: machine code knows a field by its place alone."""
+    if not hasattr(bundle, "_fields"):
+        return ""
+    return ",".join(f"{name}({_fields(held)})" for name, held in get_type_hints(bundle).items())
+
+
 def _constant(value: object) -> str:
     if isinstance(value, type):
-        return repr(getattr(value, "_fields", value.__name__))
+        return _fields(value) or value.__name__
     return repr(value) if isinstance(value, int | float | bool | tuple | list | range | np.ndarray) else ""
 
 

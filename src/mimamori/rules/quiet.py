@@ -6,18 +6,16 @@ May import model and rules. Every step is about one household, row `h` of the co
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.model.findings import Level
-from mimamori.model.times import DAY, HOUR, MINUTE, NEVER
+from mimamori.model.times import DAY, HOUR, NEVER
+from mimamori.rules.cell import CELL, Cell, Devices, Everything, Kept
 from mimamori.rules.changes import CLEAR, FIRING, PENDING, UNKNOWN
 from mimamori.rules.habit import (
     ACTIVE_RATE,
-    Habits,
-    Worked,
     beyond,
     end_spell,
     hazards,
@@ -27,12 +25,11 @@ from mimamori.rules.habit import (
     record_peak,
     set_threshold,
 )  # fmt: skip
-from mimamori.rules.kernel import Rows, compiled, inlined, lean, number, pattern
+from mimamori.rules.kernel import compiled, inlined, lean, number, pattern
 from mimamori.rules.latest import BED, DOOR, MOTION, POWER
-from mimamori.rules.level import LEVEL_CELL, LOWEST_SUM, Levels, Shares, end_half_hour, weigh
+from mimamori.rules.level import LEVEL_CELL, LOWEST_SUM, Shares, end_half_hour, weigh
 from mimamori.rules.spec import SIGNS
 
-CELL = 5 * MINUTE
 WATCH_FROM = 0.6  # of the threshold: PENDING
 LEFT_ON = 0.05  # chance that what was on stays on (assumed): power takes back at most -log of it
 MOSTLY = 0.5
@@ -41,102 +38,6 @@ CALLS_FROM = DAY  # a shorter limit of an outing makes notes sooner, not calls
 PARTS, BLOCK = 2, 1024  # in how many turns a cell is closed, and households on end of one: growth moves none of them
 MOST = 255  # devices of a kind that are told apart
 LOW = int(Level.LOW)
-
-
-class Home(NamedTuple):
-    """The shared columns of a household that are looked at, whole."""
-
-    has: NDArray[np.bool_]
-    signs: NDArray[np.bool_]
-    out: NDArray[np.bool_]
-    value: NDArray[np.float64]
-    taken: NDArray[np.int64]
-    stirred: NDArray[np.int64]
-    last_sign: NDArray[np.int64]
-    last_door: NDArray[np.int64]
-    absence: NDArray[np.int8]
-    own: NDArray[np.uint16]
-
-
-class Devices(NamedTuple):
-    """The shared columns of devices that are looked at."""
-
-    device_home: NDArray[np.int32]
-    channel: NDArray[np.int8]
-    silent: NDArray[np.bool_]
-    watts_sum: NDArray[np.float64]
-    watts_n: NDArray[np.int32]
-
-
-class Kept(NamedTuple):
-    """The rule's own columns beside habits and levels, whole."""
-
-    nats: NDArray[np.float32]
-    abed: NDArray[np.uint16]
-    expected: NDArray[np.float32]
-    run: NDArray[np.int32]
-    was_out: NDArray[np.bool_]
-    left_at: NDArray[np.int64]
-    longest_out: NDArray[np.int64]
-    firing: NDArray[np.bool_]
-    since: NDArray[np.int64]
-    verdict: NDArray[np.int8]
-    level: NDArray[np.int8]
-
-
-class Limits(NamedTuple):
-    """The rule; spans in ns, budget in false alarms a day, sinks in nats a half hour. The first four tell columns.
-
-    budget, at_most, out_at_least and out_at_most are (sets,).
-    """
-
-    uses: NDArray[np.bool_]
-    bed: int
-    heart: int
-    breath: int
-    budget: NDArray[np.float64]
-    call_after: float
-    with_bed: float
-    sinks: float
-    quiet_at_least: int
-    at_most: NDArray[np.int64]
-    out_at_least: NDArray[np.int64]
-    out_at_most: NDArray[np.int64]
-    out_high_after: float
-    priority: int
-
-
-class Cell(NamedTuple):
-    """Five minutes that end at `at`; the arrays are (kinds, n) sensors and those that are not silent, and (n,) Wh."""
-
-    at: int
-    slot: int
-    day: int
-    closes: bool  # a half hour of power
-    everyone: NDArray[np.uint8]
-    speaking: NDArray[np.uint8]
-    wh: NDArray[np.float64]
-
-
-class Room(NamedTuple):
-    """Arrays to work in: (n,) rows found, (kinds,) working and hazard, (bins,) share."""
-
-    found: Rows
-    working: NDArray[np.float64]
-    hazard: NDArray[np.float64]
-    share: NDArray[np.float64]
-
-
-class Everything(NamedTuple):
-    """All that a step may read or write."""
-
-    home: Home
-    kept: Kept
-    habits: Habits
-    levels: Levels
-    worked: Worked
-    limits: Limits
-    room: Room
 
 
 @compiled

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from mimamori.model.findings import FindingBatch, no_findings
 from mimamori.model.times import HOUR, MINUTE, NEVER
 from mimamori.rules.absences import AWAY, concerned
+from mimamori.rules.cell import CELL
 from mimamori.rules.changes import LEVELS, changed, findings_of, judged, leveled
 from mimamori.rules.columns import Column
 from mimamori.rules.latest import BED, POWER, Shared
-from mimamori.rules.quiet import CELL
 from mimamori.rules.spec import Rule, Unexpected
 
 FACTS = ("minutes", "least_minutes", "window_minutes", "kinds", "hours_left")

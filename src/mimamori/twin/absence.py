@@ -9,8 +9,8 @@ from mimamori.model.declared import Span
 from mimamori.model.findings import Verdict
 from mimamori.model.times import MINUTE, NEVER
 from mimamori.rules.absences import AWAITED, AWAY, EARLY, HOME, LONGEST, holds
+from mimamori.rules.cell import CELL
 from mimamori.rules.changes import LEVELS
-from mimamori.rules.quiet import CELL
 from mimamori.rules.spec import Evidence, Overdue, Rule, Unexpected
 from mimamori.twin.vitals import Judged
 

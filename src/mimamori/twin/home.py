@@ -15,10 +15,10 @@ from mimamori.model.metrics import Metrics
 from mimamori.model.times import HOUR, MINUTE, NEVER, Zone
 from mimamori.rules import away
 from mimamori.rules.cause import KEEPS_TIME, NOTHING
+from mimamori.rules.cell import CELL
 from mimamori.rules.fold import AT_THE_DOOR, LONE_APART, LONE_WINDOW, NEAR_APART, PASSAGE, PERIOD_FADES, SETTLES
 from mimamori.rules.latest import STIR_FROM
 from mimamori.rules.level import LEVEL_CELL
-from mimamori.rules.quiet import CELL
 from mimamori.rules.spec import (
     Absent,
     Away,

@@ -9,6 +9,7 @@ from mimamori.model.findings import Level, Verdict
 from mimamori.model.times import DAY, NEVER
 from mimamori.rules import habit, level, quiet
 from mimamori.rules.absences import HOME
+from mimamori.rules.cell import CELL
 from mimamori.rules.changes import LEVELS
 from mimamori.rules.spec import SIGNS, Evidence, Rule
 from mimamori.twin.habit import HabitTwin
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class EvidenceTwin:
     """`kind = "evidence"`: five minutes at a time."""
 
-    every = quiet.CELL
+    every = CELL
 
     def __init__(self, rule: Rule, home: HomeTwin) -> None:
         assert isinstance(rule.condition, Evidence)
@@ -40,7 +41,7 @@ class EvidenceTwin:
     def judge(self, home: HomeTwin, at: int) -> Judged | None:
         local = self.zone.local(at - 1)
         slot, closes = habit.slot_of(local), (local + 1) % level.LEVEL_CELL == 0
-        if habit.slot_of(local - quiet.CELL) != slot:
+        if habit.slot_of(local - CELL) != slot:
             self.habit.fade(slot)
         judged = None
         if home.absence.state == HOME:  # forgetting goes by the calendar, learning does not
@@ -87,7 +88,7 @@ class EvidenceTwin:
     def lies(self, home: HomeTwin, at: int, slot: int, *, has: bool) -> bool:
         """In bed and alive, as told, or as usual at this time while the bed sensor is silent."""
         told = max(home.taken.get("heart_rate", NEVER), home.taken.get("respiration_rate", NEVER))
-        stirs = min(told, home.stirred) > at - quiet.CELL
+        stirs = min(told, home.stirred) > at - CELL
         abed = stirs and home.value.get("in_bed", 0) > 0
         if self.working.get("bed", 0) > 0:
             self.abed[slot] = kept(self.abed[slot] + habit.ACTIVE_RATE * (abed - self.abed[slot]))

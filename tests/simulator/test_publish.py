@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,20 @@ from typing import Any
 import aiomqtt
 import pytest
 from click.testing import CliRunner
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from mimamori.cli import main
 from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch, concat
 from mimamori.model.times import HOUR, MINUTE, SECOND, parse_instant
+from mimamori.sensors.conformance import examine
+from mimamori.sensors.heard import Heard
 from mimamori.simulator.days import simulate
 from mimamori.simulator.households import SimulatedHome, households
 from mimamori.simulator.publish import publish
 from mimamori.simulator.scene import Scene
+from mimamori.site import load_site
 
 pytestmark = pytest.mark.server
 METRICS = Metrics()
@@ -266,35 +270,97 @@ async def test_a_broker_that_refuses_the_log_in_is_told_once(
     assert "ot authori" in told()[0]
 
 
-async def test_a_killed_simulator_leaves_its_gateways_offline(tmp_path: Path) -> None:
-    """The command itself, with a log-in and a truth, killed in mid-air: the broker tells the wills."""
-    broker = locked(tmp_path)
-    await broker.start()
-    homes = ["--households", "6", "--days", "1", "--bed-every", "10m", "--seed", "2"]
-    truth, same = tmp_path / "truth.csv", tmp_path / "same.csv"
-    words = ["-m", "mimamori.cli", "simulate", "--broker", broker.url, *homes, "--truth", str(truth)]
+MINUTES = 20  # of simulated time that are heard before the simulator is killed
+HOMES = ["--households", "6", "--days", "1", "--seed", "2"]
+
+
+def taken(payload: bytes) -> int:
+    return int(json.loads(payload)["t"]) * 1_000_000
+
+
+class Witness:
+    """All that is published, as it was (MQTT 5): until every gateway has spoken for long enough, and is dead."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process, self.heard = process, list[Heard]()
+        self.beats: Counter[str] = Counter()
+        self.alive: dict[str, bytes] = {}
+        self.now = parse_instant("2026-01-01T00:00:00+09:00")  # where the command begins
+
+    def take(self, message: aiomqtt.Message) -> None:
+        topic, payload = message.topic.value, bytes(message.payload)
+        if topic.endswith("/readings"):
+            self.now = max(self.now, taken(payload))
+            self.beats[topic] += 1
+        elif topic.endswith("gateway/status"):
+            self.alive[topic] = payload
+        got = taken(payload) if topic.endswith("/readings") else self.now
+        self.heard.append(Heard(topic=topic, payload=payload, got=got, qos=message.qos, retained=message.retain))
+
+    def enough(self) -> bool:
+        gateways = [n for topic, n in self.beats.items() if topic.endswith("gateway/readings")]
+        return len(gateways) == 6 and min(gateways) >= MINUTES
+
+    def dead(self) -> bool:
+        return self.process.returncode is not None and set(self.alive.values()) == {b"offline"}
+
+
+async def witnessed(broker: Broker, folder: Path) -> Witness:
+    """The command itself, with a log-in and a truth, killed in mid-air, and what a subscriber saw of it."""
+    words = ["-m", "mimamori.cli", "simulate", "--broker", broker.url, *HOMES, "--truth", str(folder / "truth.csv")]
     env = {**os.environ, "MIMAMORI_BROKER_USER": "dev", "MIMAMORI_BROKER_PASSWORD": "secret"}
-    told: dict[str, bytes] = {}
+    version = aiomqtt.ProtocolVersion.V5
     async with (
         asyncio.timeout(60),
-        aiomqtt.Client("127.0.0.1", broker.port, username="dev", password="secret") as client,
+        aiomqtt.Client("127.0.0.1", broker.port, username="dev", password="secret", protocol=version) as client,
     ):
-        await client.subscribe("mimamori/v1/#", qos=1)
+        await client.subscribe("#", options=SubscribeOptions(qos=2, retainAsPublished=True))
         process = await asyncio.create_subprocess_exec(sys.executable, *words, "--speed", "600", env=env)
+        witness = Witness(process)
         async for message in client.messages:
-            told[message.topic.value] = bytes(message.payload)
-            gateways = {t: p for t, p in told.items() if t.endswith("gateway/status")}
-            if len(gateways) == 6 and process.returncode is None and any(t.endswith("readings") for t in told):
-                if set(gateways.values()) == {b"online"}:
-                    process.kill()
-                    await process.wait()
-            elif process.returncode is not None and set(gateways.values()) == {b"offline"}:
-                break
+            witness.take(message)
+            if process.returncode is None and witness.enough():
+                process.kill()
+                await process.wait()
+            if witness.dead():
+                return witness
+    raise AssertionError
+
+
+async def test_devices_speak_as_their_profiles_say_and_die_by_their_wills(tmp_path: Path) -> None:
+    """Every device against its own profile by the kit for vendors; the truth is that of a file of the same seed."""
+    broker = locked(tmp_path)
+    await broker.start()
+    witness = await witnessed(broker, tmp_path)
     await broker.stop()
-    written = ["simulate", *homes, "--truth", str(same), "--out", str(tmp_path / "same.csv.gz")]
+    site = load_site()
+    profiles = {p.name: p for p in site.profiles}
+    devices = {(h.id, d.id): d.profile for h in households(site.scene, count=6, seed=2) for d in h.devices}
+    heard: dict[tuple[str, str], list[Heard]] = defaultdict(list)
+    for message in witness.heard:
+        root, version, home, device, _ = message.topic.split("/")
+        assert (root, version) == ("mimamori", "v1")
+        heard[home, device].append(message)
+    assert set(heard) == set(devices)
+    for key, messages in heard.items():
+        reports, strays = examine(messages, None, profiles[devices[key]], site.metrics)
+        found = {f.check: f for f in reports[0].findings}
+        assert not strays
+        assert not [f for f in reports[0].findings if f.verdict == "fail"]
+        for check in ("payload", "birth", "size", "quality of service", "retained readings", "duplicates", "sequence"):
+            assert found[check].verdict == "pass" or found[check].seen in {"no seq", "no reading came"}, found[check]
+        if devices[key] in {"gateway", "power-meter"}:  # the others also speak when something happens
+            assert found["cadence"].verdict == "pass", (key, found["cadence"])
+        assert found["death"].verdict == ("pass" if key[1] == "gateway" else "unseen")  # one will a connection
+        told = {name for m in messages if m.topic.endswith("/readings") for name in json.loads(m.payload)["v"]}
+        assert told <= {*profiles[devices[key]].metrics, "heartbeat"}
+    firsts = [taken(m.payload) % MINUTE for k, told in heard.items() if k[1] == "gateway" for m in told[1:2]]
+    assert len(set(firsts)) == 6  # no two homes beat in step
+    same = tmp_path / "same.csv"
+    written = ["simulate", *HOMES, "--truth", str(same), "--out", str(tmp_path / "same.parquet")]
     assert CliRunner().invoke(main, written).exit_code == 0
-    assert truth.read_text(encoding="utf-8") == same.read_text(encoding="utf-8")
-    assert truth.read_text(encoding="utf-8").count("\n") > 1
+    assert (tmp_path / "truth.csv").read_text(encoding="utf-8") == same.read_text(encoding="utf-8")
+    assert same.read_text(encoding="utf-8").count("\n") > 1
 
 
 async def test_cancelling_without_a_broker_is_quick(homes: tuple[SimulatedHome, ...], tmp_path: Path) -> None:

@@ -234,13 +234,18 @@ class _Line:
     async def _farewell(self, client: aiomqtt.Client) -> None:
         try:
             async with asyncio.timeout(_FAREWELL_SECONDS):
-                for topic in self._statuses():
-                    await client.publish(topic, b"offline", qos=0, retain=True)
+                for topics in _by(self._statuses(), _TOGETHER):
+                    await asyncio.gather(*(client.publish(t, b"offline", qos=1, retain=True) for t in topics))
         except (aiomqtt.MqttError, TimeoutError):
             return  # the broker is gone, or will say it for us
 
     def _statuses(self) -> list[str]:
         return [_status(home.id, device.id) for home in self.homes for device in home.devices]
+
+
+def _by(topics: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """The topics by so many; itertools has it from Python 3.12 on."""
+    return (topics[i : i + size] for i in range(0, len(topics), size))
 
 
 def _heed_cancellation() -> None:

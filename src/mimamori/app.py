@@ -46,6 +46,7 @@ from mimamori.service.retention import Kept, look_after
 from mimamori.service.sheets import keep_sheets
 from mimamori.service.snapshot import take_rows
 from mimamori.service.stall import Stall
+from mimamori.service.unwatched import Watch
 from mimamori.settings import Settings
 from mimamori.site import Site
 from mimamori.store.embedded import EmbeddedReadings
@@ -149,6 +150,7 @@ async def serve(  # noqa: C901, PLR0915 - straight on, see above
             desk=desk, shadows=begun.shadows, away=away, people=people, residents=residents,
             ways=ways(settings, site.alerts.limits), missed=missed, resumed=resumed,
             duties=Duties(people=people, homes=homes_with_phone), stall=Stall(site.zone),
+            watch=Watch(ledger=ledger, lights=lights, counts=counts),
         )  # fmt: skip
         tasks = [asyncio.create_task(loop.send(loop.outbox, stop), name="outbox")]
         if with_loop is not None:

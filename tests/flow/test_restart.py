@@ -21,9 +21,11 @@ from mimamori.rules.told import Told
 from mimamori.service.begin import begin_from, catch_up
 from mimamori.service.inlet import after
 from mimamori.service.snapshot import rows_of, take_rows
+from mimamori.service.unwatched import go_on
 from mimamori.simulate import write_days
 from mimamori.site import Site
 from mimamori.store.embedded import EmbeddedReadings
+from mimamori.store.records import Unwatched
 from mimamori.stream.clock import MILLISECOND
 from mimamori.stream.recorded import RecordedFile
 
@@ -59,12 +61,17 @@ async def restart_law(path: Path, site: Site, folder: Path, most: int) -> int:
     marks = set(rng.choice(len(parts) - 1, min(MARKS, len(parts) - 1), replace=False).tolist())
     saved: dict[str, np.ndarray] = {}
     said: list[Declaration] = []
-    at = dies = -1
+    unwatched: list[Unwatched] = []
+    at = dies = now = -1
     compared = 0
     for i, part in enumerate(parts):
-        now = int(part.got[-1])
+        before, now = now, int(part.got[-1])
         await store.append(part)
-        never.step(part, now)
+        if i and rng.random() < 0.2:  # no tick since the one before
+            unwatched.append(Unwatched(since=before, until=now))
+            go_on(never, part, now)
+        else:
+            never.step(part, now)
         if rng.random() < 0.3:  # after the step, as the loop does it
             said.append(one_absence(rng, homes, as_of(said, now), now))
             never.declare({homes.find(h): spans for h, spans in as_of(said, now).items()})
@@ -76,7 +83,7 @@ async def restart_law(path: Path, site: Site, folder: Path, most: int) -> int:
             store = await EmbeddedReadings.open(folder, homes=ours, metrics=site.metrics, stage_at=20_000)
             again = Engine(ours, site.rules, site.metrics, site.zone)
             assert begin_from(again, saved)
-            assert await catch_up([Told(again, ours, said, since=at)], at, store, now, asyncio.Event())
+            assert await catch_up([Told(again, ours, said, since=at)], at, store, unwatched, now, asyncio.Event())
             compared += same(never, homes, again, ours)
             await store.close()
             store = await EmbeddedReadings.open(folder, homes=homes, metrics=site.metrics, stage_at=20_000)
@@ -120,6 +127,38 @@ def same(never: Engine, homes: Homes, again: Engine, ours: Homes) -> int:
 @pytest.mark.parametrize("path", [None, *RECORDINGS], ids=lambda p: p.name.partition(".")[0] if p else "simulated")
 async def test_a_restart_changes_nothing(path: Path | None, simulated: Path, site: Site, tmp_path: Path) -> None:
     assert await restart_law(path or simulated, site, tmp_path / "readings", 130 if path is None else 10**6) > 3
+
+
+async def test_a_service_that_dies_again_before_its_first_snapshot_was_away_for_the_same_time(
+    simulated: Path, site: Site, tmp_path: Path
+) -> None:
+    """Both restarts begin from the same snapshot: the second passes over the downtime before the first."""
+    homes = Homes()
+    parts = list(slices(simulated, homes, site))[:70]
+    engine = Engine(homes, site.rules, site.metrics, site.zone)
+    store = await EmbeddedReadings.open(tmp_path / "readings", homes=homes, metrics=site.metrics, stage_at=20_000)
+    at, saved = 0, engine.snapshot()
+    gaps: list[Unwatched] = []
+    for i, part in enumerate(parts):
+        if i == 40:
+            at, saved = int(parts[i - 1].got[-1]), engine.snapshot()
+        if i in {55, 62}:  # died hours ago
+            now = int(parts[i - 1].got[-1])
+            engine = Engine(homes, site.rules, site.metrics, site.zone)
+            assert begin_from(engine, saved)
+            gap = await catch_up([Told(engine, homes, [], since=at)], at, store, gaps, now, asyncio.Event())
+            assert gap is not None
+            gaps.append(gap)
+        if not (43 <= i < 55 or 60 <= i < 62):
+            await store.append(part)
+            engine.step(part, int(part.got[-1]))
+    again = Engine(homes, site.rules, site.metrics, site.zone)
+    assert begin_from(again, saved)
+    end = int(parts[-1].got[-1])
+    assert await catch_up([Told(again, homes, [], since=at)], at, store, gaps, end, asyncio.Event())
+    assert [gap.until - gap.since > HOUR // 2 for gap in gaps] == [True, True]
+    assert same(engine, homes, again, homes)
+    await store.close()
 
 
 def test_what_came_just_before_an_unwatched_hour_is_not_an_hour_old(site: Site) -> None:

@@ -31,6 +31,7 @@ from mimamori.store.records import (
     Session,
     Staff,
     TakenError,
+    Unwatched,
 )
 from mimamori.store.tables import metadata
 
@@ -256,6 +257,15 @@ class Conformance:
         await ledger.commit(events=[], notices=[], declared=said[1:], now=T0)
         await ledger.commit(events=[], notices=[], declared=said[:1], now=T0)
         assert await ledger.declarations() == said
+
+    async def test_time_that_nobody_watched_is_kept_until_a_snapshot_holds_it(self, ledger: Ledger) -> None:
+        gaps = [Unwatched(since=T0 + i * HOUR, until=T0 + i * HOUR + MINUTE) for i in range(3)]
+        await ledger.commit(events=[], notices=[], unwatched=gaps[1:], now=T0)
+        await ledger.commit(events=[], notices=[], unwatched=[replace(gaps[0], until=T0 + 1), gaps[0]], now=T0)
+        assert await ledger.unwatched() == gaps
+        mark = EngineMark(at=gaps[1].until, version=1, digest="d", blob=b"")
+        await ledger.commit(events=[], notices=[], mark=mark, now=T0)
+        assert await ledger.unwatched() == gaps[2:]
 
     async def test_the_access_log_is_looked_through_by_whose_who_and_when(self, ledger: Ledger) -> None:
         kinds = itertools.product(("n1", "N1", 'n1","x'), ("h1", "h2", ""))

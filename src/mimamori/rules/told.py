@@ -34,6 +34,7 @@ class Steps(Protocol):
 class Told:
     """An engine that is stepped like any, and is told of each absence when the service was told.
 
+    at: ns, up to when it has been stepped.
     declarations: any order. since: ns; what was said up to then is the engine's already, NEVER: nothing is. Households
     that `homes` does not know yet are declared once it does.
     """
@@ -43,6 +44,7 @@ class Told:
         self._known = as_of(declarations, since)
         self._later = sorted((d for d in declarations if d.at > since), key=lambda d: -d.at)
         self._rows = 0
+        self.at = since
         if since == NEVER:
             self._declare()
 
@@ -61,14 +63,14 @@ class Told:
                 self._known[said.household] = said.spans
             self._declare()
         found.append(self._engine.step(batch, now))
+        self.at = now
         return concat_findings([f for f in found if f is not None])
 
-    def resume(self, now: int) -> None:
-        """As Engine.resume, after what was said up to the end of the last readings or since."""
-        said = [d.at for d in self._later if d.at <= now]
-        if said:
-            self.step(no_readings(), max(said))
-        self._engine.resume(now)
+    def resume(self, now: int) -> FindingBatch:
+        """As Engine.resume, after what was said before `now`: somebody watched when it was."""
+        said = [d.at for d in self._later if d.at < now]
+        found = [self.step(no_readings(), max(said)) if said else None, self._engine.resume(now)]
+        return concat_findings([f for f in found if f is not None])
 
     def _declare(self) -> None:
         self._rows = len(self._homes)

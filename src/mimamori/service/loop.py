@@ -22,11 +22,11 @@ from mimamori.alerts.hooks import webhook_notices
 from mimamori.alerts.plan import Person, plan
 from mimamori.model.alert import AlertEvent
 from mimamori.model.commands import CommandError
-from mimamori.model.findings import FindingBatch, Verdict, concat_findings, no_findings
+from mimamori.model.findings import FindingBatch, Verdict, no_findings
 from mimamori.model.homes import Homes
 from mimamori.model.notice import Notice
 from mimamori.model.readings import ReadingBatch, concat
-from mimamori.model.times import HOUR, MINUTE, NEVER, SECOND
+from mimamori.model.times import HOUR, NEVER, SECOND
 from mimamori.notify.outbox import Outbox
 from mimamori.rules.engine import Engine
 from mimamori.rules.tune import Settings
@@ -35,13 +35,14 @@ from mimamori.service.away import Away
 from mimamori.service.board import Wall
 from mimamori.service.coverage import Coverage
 from mimamori.service.duties import Duties
-from mimamori.service.inlet import Inlet, after
+from mimamori.service.inlet import Inlet
 from mimamori.service.judging import Judging
 from mimamori.service.lights import Lights
 from mimamori.service.marks import Marks
 from mimamori.service.shadows import Shadows
 from mimamori.service.snapshot import rows_of
-from mimamori.service.stall import LONGEST, Stall
+from mimamori.service.stall import Stall
+from mimamori.service.unwatched import Watch, go_on
 from mimamori.site import Site
 from mimamori.store.ledger import Ledger, LedgerError
 from mimamori.store.readings import ReadingStore
@@ -81,6 +82,7 @@ class Loop:
     ways: Ways
     duties: Duties
     stall: Stall
+    watch: Watch
     webhooks: Outbox  # an outbox of their own: a slow program never holds up a message to a person
     shadows: Shadows
     away: Away
@@ -138,11 +140,8 @@ class Loop:
         """Everything that came until `now` goes to the engine; what comes meanwhile belongs to the next tick."""
         batch, self._waiting = concat(self._waiting), []
         before = self.resumed if self._ticked == NEVER else self._ticked
-        gap = before != NEVER and now - before > LONGEST * max(1.0, self.clock.speed)
+        gap = await self.watch.look(before, now, self.clock.speed)
         if gap:
-            log.warning("no tick for %.0f s of the service's clock: that time is unknown, not quiet",
-                        (now - before) / SECOND)  # fmt: skip
-            self.counts["gaps"] += 1
             self._events += self.stall.look(self.book, before, now, self.clock.speed)
             self.coverage.downtime(before, now)
         self._ticked = now
@@ -150,14 +149,13 @@ class Loop:
 
     def _judge(self, batch: ReadingBatch, now: int, *, gap: bool) -> FindingBatch:
         """In the thread of `judging`: touches the engine and the shadows only."""
-        before = no_findings()
         if gap:
-            before = self.engine.resume(now)
-            self.shadows.resume(now)
-            batch = after(batch, (now - 1) // MINUTE * MINUTE)  # as old as it came, it would be heard long ago
-        findings = concat_findings([before, self.engine.step(batch, now)])
+            found = go_on(self.engine, batch, now)
+            go_on(self.shadows, batch, now)
+            return found
+        found = self.engine.step(batch, now)
         self.shadows.step(batch, now)
-        return findings
+        return found
 
     async def _end_tick(self) -> None:
         """What the engine found is decided and committed; then a snapshot, if one is due."""

@@ -18,7 +18,7 @@ from mimamori.model.readings import Rejected
 from mimamori.model.times import NEVER
 from mimamori.store import chain, delivery, outbox, people, tables
 from mimamori.store.database import LedgerError
-from mimamori.store.records import EngineMark, Note
+from mimamori.store.records import EngineMark, Note, Unwatched
 from mimamori.store.register import Register
 
 __all__ = ["Ledger", "LedgerError"]
@@ -31,11 +31,13 @@ class Ledger(Register):
 
     async def commit(
         self, *, events: Sequence[AlertEvent], notices: Sequence[Notice], cancelled: Sequence[str] = (),
-        mark: EngineMark | None = None, declared: Sequence[Declaration] = (), now: int,
+        mark: EngineMark | None = None, declared: Sequence[Declaration] = (), unwatched: Sequence[Unwatched] = (),
+        now: int,
     ) -> None:  # fmt: skip
         """One transaction: appends the events, plans the notices whose key is new, cancels keys still planned, marks.
 
         A notice both planned and cancelled in one call ends cancelled. declared: what the engine was told of absences.
+        unwatched: kept until a mark holds what came of it.
         """
 
         def work(connection: Connection) -> None:
@@ -45,8 +47,11 @@ class Ledger(Register):
             outbox.cancel(connection, cancelled)
             if mark is not None:
                 people.put(connection, tables.engine_mark, {"one": 1, **asdict(mark)})
+                connection.execute(delete(tables.unwatched).where(tables.unwatched.c.until <= mark.at))
             for said in declared:
                 people.put(connection, tables.declaration, asdict(said) | {"spans": json.dumps(said.spans)})
+            for gap in unwatched:
+                people.put(connection, tables.unwatched, asdict(gap))
 
         await self._do(work)
 
@@ -91,6 +96,10 @@ class Ledger(Register):
         query = select(mark.at, mark.version, mark.digest, mark.blob)
         row = await self._ask(lambda connection: connection.execute(query).mappings().one_or_none())
         return None if row is None else EngineMark(**row)
+
+    async def unwatched(self) -> list[Unwatched]:
+        """When nobody watched since the newest snapshot, in order of time."""
+        return await self._rows(tables.unwatched, Unwatched)
 
     async def verify(self) -> list[str]:
         """Breaks of the chains of alert events and accesses, in words; [] when both are whole."""

@@ -197,6 +197,14 @@ class EngineMark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unwatched:
+    """Nobody watched from the tick `since` to the tick `until`, ns."""
+
+    since: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """A log-in of a staff member, in force in [started, until). Only the hash of the token is kept."""
 

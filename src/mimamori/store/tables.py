@@ -151,6 +151,12 @@ declaration = Table(
     Column("spans", Text, nullable=False),
 )  # fmt: skip
 
+unwatched = Table(
+    "unwatched", metadata,
+    Column("since", BigInteger, primary_key=True, autoincrement=False),
+    Column("until", BigInteger, nullable=False),
+)  # fmt: skip
+
 webhook = Table(
     "webhook", metadata,
     Column("id", String, primary_key=True),

@@ -63,6 +63,7 @@ from mimamori.web.sign_in import WebSettings
 log = logging.getLogger(__name__)
 HISTORY = 2000
 SHEETS = "handover"
+SENDS_S = 3.0  # wall seconds that messages under way have at the end; what is cut off is sent again after the restart
 
 Enter = Callable[[Ledger, Homes], Awaitable[None]]
 Prepare = Callable[[Ledger, Homes, Engine, Clock, ReadingStore], Awaitable[None]]
@@ -152,11 +153,14 @@ async def serve(  # noqa: C901, PLR0915 - straight on, see above
             duties=Duties(people=people, homes=homes_with_phone), stall=Stall(site.zone),
             watch=Watch(ledger=ledger, lights=lights, counts=counts),
         )  # fmt: skip
-        tasks = [asyncio.create_task(loop.send(loop.outbox, stop), name="outbox")]
+        sending = [
+            asyncio.create_task(loop.send(outbox, stop), name=name)
+            for name, outbox in (("outbox", loop.outbox), ("webhooks", loop.webhooks))
+        ]
+        tasks = []
         if with_loop is not None:
             tasks.append(asyncio.create_task(_ends_with(with_loop(loop), stop), name="beside"))
         beside = {
-            "webhooks": loop.send(loop.webhooks, stop),
             "entries": keep_up(
                 loop, ledger, stop, site=site, places=places, phones=homes_with_phone, asks=answerable(settings)
             ),
@@ -169,12 +173,15 @@ async def serve(  # noqa: C901, PLR0915 - straight on, see above
         stack.enter_context(rarely_collected())
         running = asyncio.create_task(loop.run(stop), name="loop")
         try:
-            await asyncio.wait([running, serving, *tasks[1:]], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([running, serving, *sending, *tasks], return_when=asyncio.FIRST_COMPLETED)
         finally:
             stop.set()
             for task in tasks:
                 task.cancel()
-            ended = await asyncio.gather(running, *tasks, return_exceptions=True)
+            await asyncio.wait(sending, timeout=SENDS_S)
+            for task in sending:
+                task.cancel()
+            ended = await asyncio.gather(running, *sending, *tasks, return_exceptions=True)
         for result in ended:
             if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
                 raise result

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from fastapi import FastAPI, Request, Response
 
 from mimamori.model.times import MINUTE
 from mimamori.notify.standin import Line, StandIn
+from mimamori.store.ledger import Ledger
 
 ACCOUNT, TOKEN, OURS, HOME = "AC" + "0" * 32, "not-a-secret", "+815012345678", "+81172000001"
 NURSES = {f"+8190000000{n:02d}": f"N-{n:02d}" for n in range(1, 7)}
@@ -139,6 +141,46 @@ async def test_an_answer_by_sms_takes_the_alert_and_the_others_hear_of_it(
         network.standin.token = TOKEN
         assert await network.standin.reply("+819099999999", OURS, "1") == 200
         assert len(network.standin.written) == written
+
+
+async def test_a_message_under_way_when_the_service_is_stopped_goes_out_once(
+    service: Start, alarmed: Alarm, network: Network, until: Until, tmp_path: Path
+) -> None:
+    """Its answer comes after the last tick; cut off, it would have been sent again after the restart."""
+    slow, taken, answered = FastAPI(openapi_url=None), asyncio.Event(), asyncio.Event()
+
+    @slow.post("/{path:path}")
+    async def forward(path: str, request: Request) -> Response:
+        headers = {k: v for k, v in request.headers.items() if k in {"content-type", "authorization"}}
+        async with httpx.AsyncClient(base_url=network.url, headers=headers, timeout=10) as client:
+            answer = await client.post(f"/{path}", content=await request.body())
+        taken.set()
+        await answered.wait()
+        return Response(answer.content, answer.status_code, media_type="application/json")
+
+    network.standin.usual = Line(reports=())  # a report would tell what became of it, too
+    server, serving, url = await serve(slow)
+    ledger = await Ledger.open(f"sqlite:///{tmp_path / 'data' / 'ledger.sqlite'}", recover=False)
+    async with service(**network.settings(twilio_url=url)) as running:
+        await alarmed(running)
+        await asyncio.wait_for(taken.wait(), 10)
+        before = await ledger.engine_mark()
+        assert before is not None
+        running.stop.set()
+
+        async def ended() -> bool:
+            mark = await ledger.engine_mark()
+            return mark is not None and mark.at > before.at
+
+        await until(ended)
+        answered.set()
+        await running.end()
+    calls = [n for n in await ledger.notices() if n.notice.channel == "sms" and n.tries]
+    assert [(n.tries, n.status) for n in calls] == [(1, "sent")] * len(network.standin.messages)
+    assert calls
+    await ledger.close()
+    server.should_exit = True
+    await serving
 
 
 async def test_an_undelivered_message_goes_by_telephone_at_once_and_a_key_answers(

@@ -69,6 +69,22 @@ async def test_a_retry_waits_longer_each_time_and_gives_up_at_last(memory: Any, 
     assert memory.rows[one.key].detail == "the handset is off; given up after 4 tries"
 
 
+async def test_at_the_end_of_the_service_what_is_under_way_ends_and_nothing_more_is_begun(
+    memory: Any, notice: Any
+) -> None:
+    stop = asyncio.Event()
+
+    class Last(Carrier):
+        async def send(self, notice: Notice) -> Sent:
+            stop.set()
+            return await super().send(notice)
+
+    first, second = notice(1), notice(2)
+    memory.commit(first, second)
+    assert (await Outbox(memory, {"sms": Last()}).run_once(NOW, stop)).sent == 1
+    assert (memory.status(first), memory.status(second)) == ("sent", "planned")
+
+
 async def test_never_is_never_tried_again(memory: Any, notice: Any) -> None:
     one = notice()
     memory.commit(one)

@@ -108,9 +108,10 @@ class Outbox:
         """Channels whose sender raised last time, and the kind of error: a light on the console."""
         self._one_run = asyncio.Lock()
 
-    async def run_once(self, now: int) -> Counts:
+    async def run_once(self, now: int, stop: asyncio.Event | None = None) -> Counts:
         """Sends everything due at `now`: people side by side, one person's messages in order, urgent first.
 
+        Once `stop` is set, what is under way ends and nothing more is begun: cut off, it would be sent a second time.
         Raises what the ledger raises, after all sends under way have ended.
         """
         async with self._one_run:
@@ -118,7 +119,8 @@ class Outbox:
             lanes: dict[tuple[str, str], list[NoticeState]] = defaultdict(list)
             for state in sorted(due, key=_urgency):
                 lanes[state.notice.channel, state.notice.recipient].append(state)
-            ends = await asyncio.gather(*(self._lane(lane, now) for lane in lanes.values()), return_exceptions=True)
+            work = [self._lane(lane, now, stop) for lane in lanes.values()]
+            ends = await asyncio.gather(*work, return_exceptions=True)
         total: Counter[str] = Counter()
         for end in ends:
             if isinstance(end, BaseException):
@@ -126,9 +128,11 @@ class Outbox:
             total += end
         return Counts(sent=total["sent"], retried=total["retried"], failed=total["failed"], raised=total["raised"])
 
-    async def _lane(self, lane: Sequence[NoticeState], now: int) -> Counter[str]:
+    async def _lane(self, lane: Sequence[NoticeState], now: int, stop: asyncio.Event | None) -> Counter[str]:
         done: Counter[str] = Counter()
         for state in lane:
+            if stop is not None and stop.is_set():
+                break
             done += await self._one(state, now)
             if self.orderly and done["retried"]:
                 break

@@ -276,7 +276,7 @@ class Loop:
         """An outbox's own loop: a slow channel never holds up a tick."""
         while not stop.is_set():
             try:
-                done = await outbox.run_once(self.clock.now())
+                done = await outbox.run_once(self.clock.now(), stop)
             except LedgerError as error:
                 self.counts["ledger_failures"] += 1
                 log.warning("outbox: %s", error)

@@ -10,12 +10,14 @@ from pathlib import Path
 import pyarrow.parquet as pa_parquet
 import pytest
 
+from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch, concat
 from mimamori.model.times import DAY, HOUR, parse_instant
 from mimamori.simulator.days import simulate
 from mimamori.simulator.households import SimulatedHome, registry
 from mimamori.simulator.truth import TruthEvent, write_truth
+from mimamori.stream.recorded import RecordedFile
 from mimamori.stream.written import write_readings
 
 METRICS = Metrics()
@@ -73,6 +75,16 @@ def test_parquet_holds_the_same_readings_and_bytes(tmp_path: Path, full: tuple[S
     assert list(table) == HEADER
     times = [round(t * 1000) * 1_000_000 for t in table["time"]]
     assert list(zip(times, *(table[n] for n in HEADER[1:]), strict=True)) == rows_of(homes, concat(chunks(homes)))
+    assert not any(field.nullable for field in pa_parquet.read_schema(paths[0]))
+    again = concat(RecordedFile(paths[0], Homes(), METRICS).batches())
+    assert again.value.tolist() == concat(chunks(homes)).value.tolist()
+
+
+def test_a_full_disk_is_told_though_parquet_is_written_beside(tmp_path: Path, full: tuple[SimulatedHome, ...]) -> None:
+    path = tmp_path / "readings.parquet"
+    path.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space"):
+        write_readings(path, registry(full[:2]), METRICS, chunks(full[:2]), TOKYO)
 
 
 def test_a_file_is_sorted_even_where_readings_came_late(tmp_path: Path, full: tuple[SimulatedHome, ...]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,6 +25,10 @@ from mimamori.model.times import MINUTE, Nanos, zone_table
 
 _GROUP = 500_000
 _HEADER = b"time,household,device,metric,value\n"
+_WORD = pa.dictionary(pa.int32(), pa.string())
+_KINDS = {"time": pa.float64(), "household": _WORD, "device": _WORD, "metric": _WORD, "value": pa.float64()}
+_SCHEMA = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _KINDS.items()])
+"""Nothing is ever missing: to say so saves a fifth of the writing, spent otherwise on telling it row by row."""
 
 
 def write_readings(path: Path, homes: Homes, metrics: Metrics, chunks: Iterable[ReadingBatch], zone: str) -> int:
@@ -74,9 +79,8 @@ def _columns(chunk: ReadingBatch, names: Sequence[_Names], times: Any) -> Any:
 
 
 def _write_parquet(path: Path, names: Sequence[_Names], chunks: Iterable[ReadingBatch]) -> int:
-    word = pa.dictionary(pa.int32(), pa.string())
-    fields = [("time", pa.float64()), ("household", word), ("device", word), ("metric", word), ("value", pa.float64())]
-    count = 0
+    count, last = 0, Future[None]()
+    last.set_result(None)
     options = {
         # Times hardly repeat: a dictionary of them costs more than it saves, but their high bytes are all alike.
         "use_dictionary": ["household", "device", "metric", "value"],
@@ -84,10 +88,16 @@ def _write_parquet(path: Path, names: Sequence[_Names], chunks: Iterable[Reading
         # Least and greatest of the words of each group of rows would cost a third of the writing and help nobody.
         "write_statistics": ["time"],
     }
-    with pa_parquet.ParquetWriter(path, pa.schema(fields), compression="zstd", **options) as writer:
+    with pa_parquet.ParquetWriter(path, _SCHEMA, compression="zstd", **options) as writer, ThreadPoolExecutor(1) as one:
+
+        def write(chunk: ReadingBatch) -> None:
+            writer.write_table(_columns(chunk, names, pa.array(chunk.taken // 1_000_000 / 1000)).cast(_SCHEMA))
+
         for chunk in _large(_in_order(chunks)):
-            writer.write_table(_columns(chunk, names, pa.array(chunk.taken // 1_000_000 / 1000)))
+            last.result()
+            last = one.submit(write, chunk)  # while the next readings are made
             count += len(chunk)
+        last.result()
     return count
 
 

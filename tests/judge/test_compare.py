@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scipy.stats import ks_2samp
 
 from mimamori.cli import main
 from mimamori.judge.compare import (
@@ -66,6 +67,14 @@ def test_a_home_beside_itself_is_at_distance_0() -> None:
     rows = compare({"a": home}, {"b": home})
     assert all(r.ks in {None, 0.0} for r in rows)
     assert all(r.real[0][1] == pytest.approx(r.simulated[1], nan_ok=True) for r in rows)
+
+
+def test_the_distance_is_that_of_scipy() -> None:
+    dice = np.random.default_rng(1)
+    watts = [(np.arange(480), dice.integers(1, top, 480).astype(float)) for top in (4, 30)]
+    rows = compare({"a": Seen(watts=watts[0])}, {"b": Seen(watts=watts[1])})
+    pools = [values / values.mean() for _, values in watts]
+    assert [r.ks for r in rows if r.ks is not None] == [pytest.approx(ks_2samp(*pools).statistic)]
 
 
 def test_simulated_days_are_not_more_regular_than_those_of_homes() -> None:

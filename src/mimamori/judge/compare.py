@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import ks_2samp
 
 from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
@@ -227,7 +226,10 @@ def _distance(real: Iterable[Floats], made: Iterable[Floats]) -> float | None:
     theirs, ours = ([p for p in group if len(p)] for group in (real, made))
     if not theirs or not ours:
         return None
-    return float(ks_2samp(np.concatenate(theirs), np.concatenate(ours)).statistic)
+    pools = [np.sort(np.concatenate(group)) for group in (theirs, ours)]
+    # By hand, since scipy.stats costs every `simulate` a second of loading.
+    shares = [np.searchsorted(pool, np.concatenate(pools), side="right") / len(pool) for pool in pools]
+    return float(np.abs(shares[0] - shares[1]).max())
 
 
 def _bed_rows(real: dict[str, Seen], made: dict[str, Seen]) -> list[Row]:

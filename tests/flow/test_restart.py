@@ -25,6 +25,7 @@ from mimamori.service.unwatched import go_on
 from mimamori.simulate import write_days
 from mimamori.site import Site
 from mimamori.store.embedded import EmbeddedReadings
+from mimamori.store.pack import first_of_each
 from mimamori.store.records import Unwatched
 from mimamori.stream.clock import MILLISECOND
 from mimamori.stream.recorded import RecordedFile
@@ -44,10 +45,14 @@ def simulated(tmp_path_factory: pytest.TempPathFactory, site: Site) -> Path:
 
 
 def slices(path: Path, homes: Homes, site: Site) -> Iterator[ReadingBatch]:
-    """Half hours of a recording, none empty."""
-    whole = concat(RecordedFile(path, homes, site.metrics).batches())
-    half = whole.got // (HOUR // 2)
-    for part in np.split(np.arange(len(whole)), np.flatnonzero(np.diff(half)) + 1):
+    """Half hours of a recording, none empty; of one that is over in an hour, minutes.
+
+    One reading a device, metric and stamp, as a store keeps them: radar60 tells up to a hundred with one stamp.
+    """
+    whole = first_of_each(concat(RecordedFile(path, homes, site.metrics).batches()))
+    whole = whole.take(np.argsort(whole.got, kind="stable"))
+    span = min(HOUR // 2, max(MINUTE, int(whole.got[-1] - whole.got[0]) // 60))
+    for part in np.split(np.arange(len(whole)), np.flatnonzero(np.diff(whole.got // span)) + 1):
         yield whole.take(part)
 
 

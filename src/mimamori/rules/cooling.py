@@ -7,6 +7,7 @@ warm the room is while somebody is up and about in it. Falling well below either
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 from mimamori.model.findings import FindingBatch, Level, no_findings
 from mimamori.model.times import HOUR, MINUTE, NEVER
 from mimamori.rules.changes import CLEAR, FIRING, LEVELS, PENDING, UNKNOWN, findings_of
-from mimamori.rules.columns import Column
-from mimamori.rules.kernel import Rows, inlined, lean, number, pattern
+from mimamori.rules.columns import Column, Once
+from mimamori.rules.kernel import Rows, bound, inlined, lean, number, pattern
 from mimamori.rules.latest import Shared
 from mimamori.rules.spec import Cooling, Rule
 
@@ -256,6 +257,7 @@ class CoolingDetector:
             float(spec.only_below), float(spec.high_below), spec.hold // CELL, spec.unknown_after,
             int(LEVELS[rule.priority]),
         )  # fmt: skip
+        self._ready = Once(shared.columns, self._prepare)
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -284,14 +286,16 @@ class CoolingDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the ten minutes that end at `at` (ns)."""
-        found, noon = self._columns.room(), self._zone.time_of_day(at) // CELL == LEARN_AT // CELL
-        changed = _judge(at, noon, self._everything(), found)
+        judge, everything, found = self._ready()
+        changed = judge(at, self._zone.time_of_day(at) // CELL == LEARN_AT // CELL, everything, found)
         return self._findings(found[:changed], at) if changed else no_findings()
 
-    def _everything(self) -> Everything:
-        c = self._columns
+    def _prepare(self) -> tuple[Callable[..., int], Everything, Rows]:
+        """The loop, and all that it is given at each cell."""
+        c, found = self._columns, self._columns.room()
         kept = Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))
-        return Everything(Home(*c.bundle(Home._fields)), kept, self._limits)
+        everything = Everything(Home(*c.bundle(Home._fields)), kept, self._limits)
+        return bound(_judge, 0, False, everything, found), everything, found
 
     def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
         held = self._c("held")[rows].astype(np.int64)
@@ -303,7 +307,7 @@ class CoolingDetector:
 
     def _facts(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         table = np.zeros((len(rows), len(FACTS)))
-        _tell(rows, self._everything(), table)
+        _tell(rows, self._ready()[1], table)
         return table
 
     def current(self, at: int) -> FindingBatch:

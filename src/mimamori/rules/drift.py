@@ -7,6 +7,7 @@ counts by its median. Departures from the own weeks add up in both directions (P
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 from mimamori.model.findings import FindingBatch, no_findings
 from mimamori.model.times import DAY, MINUTE, NEVER
 from mimamori.rules.changes import CLEAR, FIRING, LEVELS, PENDING, UNKNOWN, findings_of
-from mimamori.rules.columns import Column
-from mimamori.rules.kernel import Rows, inlined, lean, number, pattern
+from mimamori.rules.columns import Column, Once
+from mimamori.rules.kernel import Rows, bound, inlined, lean, number, pattern
 from mimamori.rules.latest import Shared
 from mimamori.rules.spec import Drift, Rule
 
@@ -175,6 +176,7 @@ class DriftDetector:
             float(condition.least_change), condition.learn_weeks, float(condition.note_at),
             int(LEVELS[rule.priority]), np.empty(WEEK),
         )  # fmt: skip
+        self._ready = Once(shared.columns, self._prepare)
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -203,12 +205,17 @@ class DriftDetector:
         between = self._spec.between
         if not between.holds(self._zone.time_of_day(at - 1)):
             return no_findings()
-        c, found, ends = self._columns, self._columns.room(), self._zone.time_of_day(at) == between.end % DAY
+        judge, everything, found = self._ready()
+        changed = judge(at, self._zone.time_of_day(at) == between.end % DAY, everything, found)
+        return self._findings(found[:changed], at) if changed else no_findings()
+
+    def _prepare(self) -> tuple[Callable[..., int], Everything, Rows]:
+        """The loop, and all that it is given at each sample."""
+        c, found = self._columns, self._columns.room()
         value = c.whole("value")
         home = Home(value[self._figure], c.whole("taken")[self._figure], value[self._bed])
-        kept = Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))
-        changed = _judge(at, ends, Everything(home, kept, self._limits), found)
-        return self._findings(found[:changed], at) if changed else no_findings()
+        everything = Everything(home, Kept(*c.bundle(Kept._fields, f"{self._rule.name}.")), self._limits)
+        return bound(_judge, 0, False, everything, found), everything, found
 
     def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
         return findings_of(

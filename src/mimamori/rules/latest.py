@@ -20,7 +20,7 @@ from mimamori.rules import fold
 from mimamori.rules.backing import Gate, as_arrays
 from mimamori.rules.cause import cause_columns
 from mimamori.rules.columns import Column, Columns
-from mimamori.rules.kernel import Block, Kinds, State, compiled
+from mimamori.rules.kernel import Block, Kinds, State, lean
 from mimamori.rules.own import COLUMN
 from mimamori.rules.spec import SIGNS
 
@@ -176,13 +176,19 @@ def cell_of(got: NDArray[np.int64]) -> NDArray[np.int64]:
     return -(-got // CELL) * CELL
 
 
-@compiled
-def kind_silent(
-    home: NDArray[np.int32], channel: NDArray[np.int8], silent: NDArray[np.bool_], kind: int, rows: int
-) -> NDArray[np.bool_]:
-    """(n,) whether a device of that kind (index in SIGNS) is silent. home, channel, silent: (d,)"""
-    out = np.zeros(rows, np.bool_)
-    for d in range(len(home)):
-        if silent[d] and channel[d] == kind:
-            out[home[d]] = True
-    return out
+class Sensors(NamedTuple):
+    """The columns of devices that say who is silent."""
+
+    device_home: NDArray[np.int32]
+    channel: NDArray[np.int8]
+    silent: NDArray[np.bool_]
+
+
+@lean
+def mark_silent(sensors: Sensors, kind: int, out: NDArray[np.bool_]) -> None:
+    """Sets `out` (n,): whether a device of that kind (index in SIGNS) is silent."""
+    for h in range(len(out)):
+        out[h] = False
+    for d in range(len(sensors.device_home)):
+        if sensors.silent[d] and sensors.channel[d] == kind:
+            out[sensors.device_home[d]] = True

@@ -7,7 +7,7 @@ learned as a mean and a variance that forget, a lie-in counting for no more than
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from mimamori.model.findings import FindingBatch, Level, no_findings
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, Nanos
 from mimamori.rules.changes import CLEAR, FIRING, LEVELS, UNKNOWN, findings_of
-from mimamori.rules.columns import Column
-from mimamori.rules.kernel import Rows, inlined, lean
-from mimamori.rules.latest import BED, Shared, kind_silent
+from mimamori.rules.columns import Column, Once
+from mimamori.rules.kernel import Rows, bound, inlined, lean
+from mimamori.rules.latest import BED, Sensors, Shared, mark_silent
 from mimamori.rules.own import Own
 from mimamori.rules.spec import Condition, Rise, Rule
 
@@ -165,6 +165,7 @@ class RiseDetector:
         self._rule, self._index, self._spec = rule, index, condition
         self._columns, self._zone = shared.columns, shared.zone
         self.metric: int | None = shared.metrics.index("in_bed")
+        self._ready = Once(shared.columns, self._prepare)
         self.own = Own(shared.columns, condition)
         self.own.derive = self._derive
         self._derive([condition])
@@ -176,6 +177,7 @@ class RiseDetector:
             self.metric, spec.up_for, (spec.start_limit - spec.margin) / MINUTE - Z99 * PRIOR_SPREAD,
             spec.margin / MINUTE, latest, spec.high_after / MINUTE, int(LEVELS[self._rule.priority]),
         )  # fmt: skip
+        self._ready.drop()
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -196,18 +198,26 @@ class RiseDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the five minutes that end at `at` (ns)."""
-        found, between, time_of_day = self._columns.room(), self._spec.between, self._zone.time_of_day(at - 1) + 1
-        morning = between.holds(time_of_day - 1)
-        moment = Moment(at, time_of_day / MINUTE, at - (time_of_day - between.begin), morning)
-        changed = _judge(moment, self._everything(), found)
+        hear, judge, sensors, everything, found = self._ready()
+        hear(sensors, BED, everything.silent)
+        changed = judge(self._moment(at), everything, found)
         return self._findings(found[:changed], at) if changed else no_findings()
 
-    def _everything(self) -> Everything:
-        c = self._columns
-        return Everything(
+    def _moment(self, at: int) -> Moment:
+        between, time_of_day = self._spec.between, self._zone.time_of_day(at - 1) + 1
+        begin = at - (time_of_day - between.begin)
+        return Moment(at, time_of_day / MINUTE, begin, between.holds(time_of_day - 1))
+
+    def _prepare(self) -> tuple[Callable[..., None], Callable[..., int], Sensors, Everything, Rows]:
+        """The two loops, and all that they are given at each cell."""
+        c, found = self._columns, self._columns.room()
+        sensors = Sensors(*(c[name] for name in Sensors._fields))
+        everything = Everything(
             Home(*c.bundle(Home._fields)), Kept(*c.bundle(Kept._fields, f"{self._rule.name}.")), self._limits,
-            kind_silent(c["device_home"], c["channel"], c["silent"], BED, c.rows["home"]),
+            np.zeros(len(found), np.bool_),
         )  # fmt: skip
+        hear = bound(mark_silent, sensors, BED, everything.silent)
+        return hear, bound(_judge, self._moment(0), everything, found), sensors, everything, found
 
     def _usual(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """(r,) minutes after midnight."""
@@ -231,7 +241,7 @@ class RiseDetector:
 
     def _facts(self, rows: NDArray[np.intp], at: int) -> NDArray[np.float64]:
         minutes, limit = (self._zone.time_of_day(max(at, 1) - 1) + 1) / MINUTE, np.empty(len(rows))
-        _limits(rows, self._everything(), limit)
+        _limits(rows, self._ready()[3], limit)
         return np.column_stack([np.full(len(rows), minutes), limit, self._usual(rows), self.own.apart(rows)])
 
     def current(self, at: int) -> FindingBatch:

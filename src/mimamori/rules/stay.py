@@ -7,7 +7,7 @@ What is usual are means and variances of both sums, learned once a day, each day
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from mimamori.model.findings import FindingBatch, no_findings
 from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, Nanos
 from mimamori.rules.changes import CLEAR, FIRING, LEVELS, UNKNOWN, findings_of
-from mimamori.rules.columns import Column
-from mimamori.rules.kernel import Rows, inlined, lean, number, pattern
-from mimamori.rules.latest import BED, Shared, kind_silent
+from mimamori.rules.columns import Column, Once
+from mimamori.rules.kernel import Rows, bound, inlined, lean, number, pattern
+from mimamori.rules.latest import BED, Sensors, Shared, mark_silent
 from mimamori.rules.own import Own
 from mimamori.rules.spec import Condition, Rule, Stay
 
@@ -188,6 +188,7 @@ class StayDetector:
         self._columns, self._zone = shared.columns, shared.zone
         self._bed = shared.metrics.index("in_bed")
         self.metric: int | None = self._bed
+        self._ready = Once(shared.columns, self._prepare)
         self.own = Own(shared.columns, spec)
         self.own.derive = self._derive
         self._derive((spec,))
@@ -201,6 +202,7 @@ class StayDetector:
             np.array([LEVELS[p] for p in told], np.int8), np.array(more), spec.hold // CELL,
             np.array([c.deviations for c in each], float), prior,
         )  # fmt: skip
+        self._ready.drop()
 
     @staticmethod
     def columns(rule: Rule) -> list[Column]:
@@ -223,19 +225,25 @@ class StayDetector:
 
     def evaluate(self, at: int) -> FindingBatch:
         """Judge the ten minutes that end at `at` (ns)."""
-        found, slot = self._columns.room(), self._zone.time_of_day(at - 1) // CELL
-        ends = self._spec.by_day.end % DAY // CELL
-        moment = Moment(
-            slot // 8, slot % 8, self._spec.by_day.holds(slot * CELL), self._zone.time_of_day(at) // CELL == ends
-        )
-        changed = _judge(moment, self._everything(), found)
+        hear, judge, sensors, everything, found = self._ready()
+        hear(sensors, BED, everything.silent)
+        changed = judge(self._moment(at), everything, found)
         return self._findings(found[:changed], at) if changed else no_findings()
 
-    def _everything(self) -> Everything:
-        c = self._columns
-        silent = kind_silent(c["device_home"], c["channel"], c["silent"], BED, c.rows["home"])
+    def _moment(self, at: int) -> Moment:
+        by_day, slot = self._spec.by_day, self._zone.time_of_day(at - 1) // CELL
+        ends = self._zone.time_of_day(at) // CELL == by_day.end % DAY // CELL
+        return Moment(slot // 8, slot % 8, by_day.holds(slot * CELL), ends)
+
+    def _prepare(self) -> tuple[Callable[..., None], Callable[..., int], Sensors, Everything, Rows]:
+        """The two loops, and all that they are given at each cell."""
+        c, found = self._columns, self._columns.room()
+        sensors = Sensors(*(c[name] for name in Sensors._fields))
         kept = Kept(*c.bundle(Kept._fields, f"{self._rule.name}."))
-        return Everything(c.whole("value")[self._bed], silent, c["own"], kept, self._limits)
+        silent = np.zeros(len(found), np.bool_)
+        everything = Everything(c.whole("value")[self._bed], silent, c["own"], kept, self._limits)
+        hear = bound(mark_silent, sensors, BED, silent)
+        return hear, bound(_judge, self._moment(0), everything, found), sensors, everything, found
 
     def _findings(self, rows: NDArray[np.intp], at: int) -> FindingBatch:
         level = self._c("level")[rows]
@@ -259,7 +267,7 @@ class StayDetector:
 
     def _facts(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         table = np.zeros((len(rows), len(FACTS)))
-        _tell(rows, self._everything(), table)
+        _tell(rows, self._ready()[3], table)
         table[:, -1] = self.own.apart(rows)
         return table
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import tomllib
 from collections.abc import AsyncIterator, Callable
@@ -14,10 +15,13 @@ import pytest
 
 from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
-from mimamori.sensors.decode import Decoder
+from mimamori.model.times import SECOND
+from mimamori.sensors.decode import Decoded, Decoder, Message
 from mimamori.sensors.profile import Profile, declared_metrics, read_profiles
 
 CONTENT = Path(__file__).parents[2] / "sensors"
+NOW = 1_795_380_005 * SECOND
+BED, STATUS, WAVE = (f"mimamori/v1/h001/bed1/{kind}" for kind in ("readings", "status", "wave"))
 
 
 @pytest.fixture(scope="session")
@@ -109,3 +113,17 @@ async def until(condition: Callable[[], bool], within: float = 10.0) -> None:
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110 - what we wait for is in another process
             await asyncio.sleep(0.01)
+
+
+def message(payload: Any, topic: str = BED, **more: Any) -> Message:
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return Message(topic=topic, payload=body, got=more.pop("got", NOW), **more)
+
+
+def said(decoder: Decoder, payload: Any, topic: str = BED, **more: Any) -> Decoded:
+    return decoder.decode([message(payload, topic, **more)], NOW)
+
+
+def rows(decoded: Decoded, metrics: Metrics) -> list[tuple[str, float]]:
+    batch = decoded.batch
+    return [(metrics[int(m)].name, float(v)) for m, v in zip(batch.metric, batch.value, strict=True)]

@@ -1,51 +1,20 @@
-"""Decoding: every kind of bad input is named and counted, good values beside it are kept, and nothing ever raises."""
+"""Decoding: every kind of bad input is named and counted, and good values beside it are kept."""
 
 from __future__ import annotations
 
-import json
-import math
-from datetime import datetime
 from typing import Any
 
 import cbor2
-import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from mimamori.model.homes import Homes
 from mimamori.model.metrics import BASE, Metrics
-from mimamori.model.readings import CLOCK, HISTORICAL, ReadingBatch, concat
-from mimamori.model.times import DAY, HOUR, MINUTE, SECOND, from_datetime, iso
-from mimamori.sensors.decode import CLIP, CLOCK_STEP, Decoded, Decoder, Message
-from mimamori.sensors.profile import Profile
+from mimamori.model.readings import CLOCK, HISTORICAL
+from mimamori.model.times import DAY, MINUTE, SECOND, iso
+from mimamori.sensors.decode import CLIP, Decoder
 from mimamori.sensors.sample import MAX_PAYLOAD
-from mimamori.sensors.wave import GAP, write_wave
 
-NOW = 1_795_380_005 * SECOND
-BED = "mimamori/v1/h001/bed1/readings"
-SLOW_CHECK = [HealthCheck.function_scoped_fixture]
-
-
-def message(payload: Any, topic: str = BED, **more: Any) -> Message:
-    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    return Message(topic=topic, payload=body, got=more.pop("got", NOW), **more)
-
-
-def said(decoder: Decoder, payload: Any, topic: str = BED, **more: Any) -> Decoded:
-    return decoder.decode([message(payload, topic, **more)], NOW)
-
-
-def rows(decoded: Decoded, metrics: Metrics) -> list[tuple[str, float]]:
-    batch = decoded.batch
-    return [(metrics[int(m)].name, float(v)) for m, v in zip(batch.metric, batch.value, strict=True)]
-
-
-def equal(a: ReadingBatch, b: ReadingBatch) -> bool:
-    columns = ("home", "device", "metric", "value", "taken", "got", "flags")
-    return all(np.array_equal(getattr(a, c), getattr(b, c)) for c in columns) and all(
-        getattr(a, c).dtype == getattr(b, c).dtype for c in columns
-    )
+from .conftest import BED, NOW, STATUS, rows, said
 
 
 def test_a_reading_becomes_rows(decoder: Decoder, homes: Homes, metrics: Metrics) -> None:
@@ -184,9 +153,6 @@ def test_back_fill_keeps_its_order_and_sets_only_the_bad_aside(decoder: Decoder)
     assert sorted(r.reason for r in decoded.rejected) == ["bad-shape", "time-too-old"]
 
 
-STATUS = "mimamori/v1/h001/bed1/status"
-
-
 @pytest.mark.parametrize(
     ("word", "retained", "values", "dropped"),
     [
@@ -214,212 +180,6 @@ def test_another_word_is_no_status(decoder: Decoder) -> None:
 def test_retained_readings_prove_nothing(decoder: Decoder) -> None:
     decoded = said(decoder, {"v": {"heart_rate": 62}}, retained=True)
     assert (len(decoded.batch), decoded.retained, decoded.rejected) == (0, 1, [])
-
-
-def test_a_sentinel_is_no_data_and_never_zero(decoder: Decoder, metrics: Metrics) -> None:
-    decoded = said(decoder, {"v": {"heart_rate": 255, "respiration_rate": 0, "in_bed": 0}})
-    assert rows(decoded, metrics) == [("respiration_rate", 0.0), ("in_bed", 0.0)]
-    assert (decoded.missing, decoded.rejected) == (1, [])
-
-
-def test_the_profile_scales_what_the_device_sends(decoder: Decoder, metrics: Metrics) -> None:
-    decoded = said(decoder, {"v": {"energy": 1234.5}}, "mimamori/v1/h001/meter/readings")
-    assert rows(decoded, metrics) == [("energy", 1_234_500.0)]
-    unscaled = said(decoder, {"v": {"energy": 1234.5}}, "mimamori/v1/h001/bare/readings")
-    assert rows(unscaled, metrics) == [("energy", 1234.5)]
-
-
-def test_a_scaled_value_is_the_number_that_the_device_means(
-    homes: Homes, metrics: Metrics, profiles: tuple[Profile, ...]
-) -> None:
-    """214 tenths are 21.4, not the 21.400000000000002 that a float makes of 214 * 0.1."""
-    room = next(p for p in profiles if p.name == "room-climate")
-    celsius = room.metrics["temperature"].model_copy(update={"scale": 0.1})
-    tenths = room.model_copy(update={"metrics": room.metrics | {"temperature": celsius}})
-    values = said(Decoder(homes, metrics, [tenths]), {"v": {"temperature": 214}}, "mimamori/v1/h001/room/readings")
-    assert rows(values, metrics) == [("temperature", 21.4)]
-
-
-def test_a_declared_metric_is_known(decoder: Decoder, metrics: Metrics) -> None:
-    topic = "mimamori/v1/h001/room/readings"
-    assert rows(said(decoder, {"v": {"co2": 800}}, topic), metrics) == [("co2", 800.0)]
-    assert said(decoder, {"v": {"co2": 8}}, topic).rejected[0].reason == "out-of-range"
-
-
-@pytest.mark.parametrize(
-    ("topic", "payload", "found"),
-    [
-        ("bedco/h001/bed1/vitals", {"ts": NOW // 1_000_000, "vital": {"hr": 62, "rr": 14}, "act": 3, "bed": "on"},
-         [("heart_rate", 62.0), ("respiration_rate", 14.0), ("body_movement", 3.0), ("in_bed", 1.0)]),
-        ("bedco/h001/bed1/vitals", {"vital": {"hr": "63"}, "bed": "off"}, [("heart_rate", 63.0), ("in_bed", 0.0)]),
-        ("zigbee2mqtt/h001/door", {"contact": False, "battery": 87}, [("door_open", 1.0), ("battery", 87.0)]),
-        ("tele/h001/plug/SENSOR", {"Time": iso(NOW, "Asia/Tokyo"), "ENERGY": {"Power": 123}}, [("power", 123.0)]),
-        ("tele/h001/plug/LWT", b"Offline", [("heartbeat", 0.0)]),
-    ],
-)  # fmt: skip
-def test_a_vendors_own_format_is_mapped_without_code(
-    decoder: Decoder, metrics: Metrics, topic: str, payload: Any, found: list[tuple[str, float]]
-) -> None:
-    decoded = said(decoder, payload, topic)
-    assert rows(decoded, metrics) == found
-    assert decoded.batch.taken.tolist() == [NOW] * len(found)
-    assert decoded.rejected == []
-
-
-@pytest.mark.parametrize(
-    ("topic", "payload", "reason"),
-    [
-        ("bedco/h001/bed1/vitals", {"vital": {"hr": "high"}}, "not-a-number"),
-        ("bedco/h001/bed1/vitals", {"vital": {"hr": "nan"}}, "not-a-number"),
-        ("bedco/h001/bed1/vitals", {"bed": True}, "not-a-number"),
-        ("bedco/h001/bed1/vitals", {"other": 1}, "bad-shape"),
-        ("bedco/h001/bed1/vitals", b"hello", "not-json"),
-        ("bedco/h001/bed1/vitals", {"ts": 1, "vital": {"hr": 62}}, "time-too-old"),
-        ("tele/h001/plug/LWT", b"Away", "not-a-number"),
-    ],
-)
-def test_a_bad_vendor_message_is_named(decoder: Decoder, topic: str, payload: Any, reason: str) -> None:
-    decoded = said(decoder, payload, topic)
-    assert len(decoded.batch) == 0
-    assert [r.reason for r in decoded.rejected] == [reason]
-
-
-WAVE = "mimamori/v1/h001/bed1/wave"
-
-
-def test_a_wave_chunk(decoder: Decoder, homes: Homes) -> None:
-    decoded = said(decoder, write_wave(NOW, 100.0, np.array([1, -2, GAP], np.int16), 0.5), WAVE)
-    [wave] = decoded.waves
-    assert (wave.device, wave.rate, wave.taken) == (homes.find_device("h001", "bed1"), 100.0, NOW)
-    assert np.array_equal(wave.samples, np.array([0.5, -1.0, np.nan], np.float32), equal_nan=True)
-    assert decoded.rejected == []
-
-
-@pytest.mark.parametrize(
-    ("chunk", "reason"),
-    [
-        ({"t": 1, "s": b"\x00\x00"}, "not-a-number"),
-        ({"t": 1, "fs": 0, "s": b"\x00\x00"}, "out-of-range"),
-        ({"t": 1, "fs": 100, "s": b"\x00"}, "bad-shape"),
-        ({"t": 1, "fs": 100, "s": "text"}, "bad-shape"),
-        ({"t": 1, "fs": 100, "s": b"\x00\x01", "scale": 1e300}, "out-of-range"),
-        ([1], "bad-shape"),
-    ],
-)
-def test_a_bad_wave_chunk_is_named(decoder: Decoder, chunk: Any, reason: str) -> None:
-    assert [r.reason for r in said(decoder, cbor2.dumps(chunk), WAVE).rejected] == [reason]
-
-
-def test_a_wave_chunk_with_bytes_behind_it_is_named(decoder: Decoder) -> None:
-    glued = cbor2.dumps({"t": 1, "fs": 100, "s": b"\x00\x00"}) + b"\x00"
-    assert [r.reason for r in said(decoder, glued, WAVE).rejected] == ["not-json"]
-
-
-# -- properties ---------------------------------------------------------------------------------------------------
-
-NAMES = st.sampled_from(["heart_rate", "in_bed", "energy", "co2", "nonsense", "heartbeat", "temperature"])
-NUMBERS = st.one_of(st.integers(-10, 400), st.floats(-10, 400), st.just(math.nan), st.booleans(), st.just("62"))
-TIMES = st.one_of(
-    st.none(),
-    st.integers(NOW // 1_000_000 - 3 * 86_400_000, NOW // 1_000_000 + 1_200_000),
-    st.integers(NOW - 2 * HOUR, NOW + 20 * MINUTE).map(lambda t: iso(t, "Asia/Tokyo")),
-    st.sampled_from([0, "x", 10**40]),
-)
-OBJECTS = st.fixed_dictionaries({"v": st.dictionaries(NAMES, NUMBERS, max_size=4)}, optional={"t": TIMES})
-TOPICS = st.builds(
-    "mimamori/v1/{}/{}/readings".format,
-    st.sampled_from(["h001", "h002", "h404"]),
-    st.sampled_from(["bed1", "meter", "room", "bare"]),
-)
-PLAUSIBLE = st.one_of(OBJECTS, st.lists(OBJECTS, max_size=3)).map(lambda o: json.dumps(o).encode())
-LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.binary(max_size=8))
-KEYS = st.one_of(st.integers(-7, 9), st.sampled_from(["n", "v", "t", "bn", "bt", "bver", "u", "vb"]))
-TREES = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12
-)
-GARBAGE = st.one_of(st.binary(max_size=60), st.text(max_size=40).map(str.encode), TREES.map(cbor2.dumps))
-MESSAGES = st.lists(
-    st.builds(
-        Message,
-        topic=st.one_of(
-            TOPICS, st.text(max_size=30),
-            st.sampled_from([STATUS, WAVE, "bedco/h001/bed1/vitals", "tele/h001/plug/LWT", "zigbee2mqtt/h001/door"]),
-        ),
-        payload=st.one_of(PLAUSIBLE, GARBAGE),
-        got=st.integers(NOW, NOW + MINUTE),
-        retained=st.booleans(),
-    ),
-    max_size=12,
-).map(lambda messages: sorted(messages, key=lambda m: m.got))  # fmt: skip
-
-
-@given(messages=MESSAGES)
-@settings(max_examples=300, deadline=None, suppress_health_check=SLOW_CHECK)
-def test_no_message_raises_and_none_is_lost_uncounted(
-    homes: Homes, metrics: Metrics, profiles: tuple[Profile, ...], messages: list[Message]
-) -> None:
-    decoder = Decoder(homes, metrics, profiles)
-    for one in messages:
-        decoded = decoder.decode([one], NOW)
-        heard = len(decoded.batch) + len(decoded.rejected) + len(decoded.waves) + decoded.retained + decoded.missing
-        assert heard > 0, one
-        assert np.isfinite(decoded.batch.value).all()
-        assert (decoded.batch.taken < decoded.batch.got + CLOCK_STEP).all()
-
-
-@given(messages=MESSAGES)
-@settings(max_examples=200, deadline=None, suppress_health_check=SLOW_CHECK)
-def test_many_at_once_is_one_by_one(
-    homes: Homes, metrics: Metrics, profiles: tuple[Profile, ...], messages: list[Message]
-) -> None:
-    together = Decoder(homes, metrics, profiles).decode(messages, NOW)
-    decoder = Decoder(homes, metrics, profiles)
-    alone = [decoder.decode([one], NOW) for one in messages]
-    assert equal(together.batch, concat(d.batch for d in alone))
-    assert together.rejected == [r for d in alone for r in d.rejected]
-    assert len(together.waves) == sum(len(d.waves) for d in alone)
-    assert (together.retained, together.missing) == (sum(d.retained for d in alone), sum(d.missing for d in alone))
-
-
-def naive(message: Message, homes: Homes, metrics: Metrics) -> list[tuple[int, int, int, float, int, int, int]]:
-    """The contract for objects and arrays on a device without profile, in the plainest words."""
-    _, _, household, device, _ = message.topic.split("/")
-    home, row = homes.find(household), homes.find_device(household, device)
-    told = json.loads(message.payload)
-    found = []
-    for entry in told if isinstance(told, list) else [told]:
-        taken, flags = naive_time(entry.get("t"), message.got)
-        for name, value in entry["v"].items():
-            metric = metrics.find(name)
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if taken and metric >= 0 and number and metrics[metric].low <= value <= metrics[metric].high:
-                found.append((home, row, metric, float(value), taken, message.got, flags))
-    return found
-
-
-def naive_time(t: Any, got: int) -> tuple[int, int]:
-    """(taken, flags); taken is 0 where the reading is set aside."""
-    if t == "x":
-        return 0, 0
-    taken = got if t is None else t * 1_000_000
-    if isinstance(t, str):
-        taken = from_datetime(datetime.fromisoformat(t))
-    if taken < 946_684_800 * SECOND or taken > got + 10 * MINUTE:
-        return 0, 0
-    if taken >= got + CLOCK_STEP:
-        return taken, CLOCK
-    return taken, HISTORICAL if taken < got - 10 * MINUTE else 0
-
-
-@given(payloads=st.lists(PLAUSIBLE, max_size=8))
-@settings(max_examples=200, deadline=None, suppress_health_check=SLOW_CHECK)
-def test_equals_its_naive_twin(homes: Homes, metrics: Metrics, payloads: list[bytes]) -> None:
-    gots = range(NOW, 2 * NOW, CLOCK_STEP)
-    messages = [message(p, "mimamori/v1/h002/bare/readings", got=at) for p, at in zip(payloads, gots, strict=False)]
-    batch = Decoder(homes, metrics, ()).decode(messages, NOW).batch
-    columns = (batch.home, batch.device, batch.metric, batch.value, batch.taken, batch.got, batch.flags)
-    ours = list(zip(*(c.tolist() for c in columns), strict=True))
-    assert ours == [row for one in messages for row in naive(one, homes, metrics)]
 
 
 def test_a_payload_at_the_limit_is_read(decoder: Decoder) -> None:

@@ -1,4 +1,4 @@
-"""Fixtures of the stores: a private PostgreSQL, and a private InfluxDB behind a small proxy."""
+"""What the tests of the stores share: a ledger, a private PostgreSQL, a private InfluxDB behind a small proxy."""
 
 from __future__ import annotations
 
@@ -13,8 +13,17 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
+import numpy as np
 import pytest
 from aiohttp import web
+from sqlalchemy import create_engine, make_url, text
+
+from mimamori.model.alert import AlertEvent
+from mimamori.model.notice import Notice
+from mimamori.model.times import MINUTE, SECOND
+from mimamori.store.ledger import Ledger
+
+pytest.register_assert_rewrite(f"{__name__.rpartition('.')[0]}.world")  # so that its asserts say what differs
 
 
 def _program(name: str) -> Path:
@@ -56,6 +65,47 @@ def postgres() -> Iterator[str]:
             yield f"postgresql+psycopg://mimamori@127.0.0.1:{port}/postgres"
         finally:
             subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True, cwd=folder, **user)
+
+
+@pytest.fixture
+def postgres_url(postgres: str, request: pytest.FixtureRequest) -> str:
+    """URL of a database of the test's own, without tables."""
+    name = f"t{abs(hash(request.node.name))}"
+    engine = create_engine(postgres, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return make_url(postgres).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/site/ledger.sqlite"
+
+
+@pytest.fixture
+async def ledger(url: str) -> AsyncIterator[Ledger]:
+    ledger = await Ledger.open(url)
+    yield ledger
+    await ledger.close()
+
+
+T0 = 1_795_000_000 * SECOND
+
+
+def event(kind: str = "opened", alert: str = "h1/inactivity/1", at: int = T0) -> AlertEvent:
+    return AlertEvent(
+        alert=alert, kind=kind, at=at, by="engine", reason="no sign of life", household=alert.partition("/")[0],  # type: ignore[arg-type]
+        rule="inactivity", since=at - MINUTE, title_ja="活動がありません", title_en="No activity",
+        evidence={"expected": np.float64(16.7), "seen": 0, "since": "05:10", "doubt": np.float32(0.5)},
+    )  # fmt: skip
+
+
+def notice(step: int = 0, due: int = T0, priority: str = "high", alert: str = "h1/inactivity/1") -> Notice:
+    return Notice(
+        alert=alert, step=step, recipient="n1", channel="sms", round=0, kind="first", priority=priority,  # type: ignore[arg-type]
+        address="+819012345678", text="見守り", due=due, reason="first",
+    )  # fmt: skip
 
 
 class Influx:

@@ -9,6 +9,7 @@ from statistics import median
 import numpy as np
 import pytest
 
+from mimamori.model.findings import Verdict
 from mimamori.model.homes import Homes
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import no_readings, reading_batch
@@ -109,7 +110,7 @@ def step(level: Levels, wh: np.ndarray, cell: int, *, alarmed: int = -1) -> None
     slot, room = cell % 48, np.empty(8)
     for h, value in enumerate(wh.tolist()):
         if not isnan(value):
-            compiled.weigh(h, value, -30.0 if h % 2 else 0.0, slot, level, room)
+            compiled.weigh(h, value, -30.0 if h % 2 else 0.0, slot, True, level, room)
         compiled.end_half_hour(h, value, slot, cell // 48, h == alarmed, 0.5 / 15 / 48, level)
     if slot == 9:
         compiled.learn_quiet(0, len(wh), level)
@@ -205,3 +206,45 @@ def test_what_can_wait_for_idle_ticks_is_the_same_however_it_is_cut() -> None:
     whole, cut = days(), days(*range(2, 290), 310)
     assert np.isfinite(whole["inactivity.level_edge"][0, :3]).all()
     assert [k for k in whole if whole[k].tobytes() != cut[k].tobytes()] == []
+
+
+def metered(days: np.ndarray, begin: int = 0, engine: Engine | None = None) -> tuple[Engine, list[int]]:
+    """An engine that has lived through those half hours (cells,) of Wh, and its verdict after each, of inactivity."""
+    if engine is None:
+        homes = Homes()
+        homes.add_device("A-01", "meter")
+        rule = next(r for r in load_site().rules if r.name == "inactivity")
+        engine = Engine(homes, [rule], METRICS, zone_table("Asia/Tokyo"), capacity=1)
+    verdicts = []
+    for cell, drawn in enumerate(days.tolist(), begin):
+        at = MIDNIGHT + cell * 30 * MINUTE
+        engine.step(reading_batch([(0, 0, POWER, 2 * drawn, at + MINUTE, at + MINUTE, 0)]), at + 2 * MINUTE)
+        engine.step(no_readings(), at + 30 * MINUTE)
+        verdicts.append(int(engine.snapshot()["inactivity.verdict"][0]))
+    return engine, verdicts
+
+
+def test_an_alarm_stands_until_somebody_draws_power_however_long_the_quiet_was() -> None:
+    lived = np.nan_to_num(life(homes=1, days=28)[:, 0], nan=40)
+    night = lived[(np.arange(len(lived)) % 48 >= 4) & (np.arange(len(lived)) % 48 < 10)]
+    engine, _ = metered(lived)
+    gone = np.random.default_rng(3).choice(night[-60:], 30 * 48)
+    engine, verdicts = metered(gone[: 2 * 48], len(lived), engine)
+    usual = engine.snapshot()["inactivity.level_day"].sum()
+    engine, later = metered(gone[2 * 48 :], len(lived) + 2 * 48, engine)
+    fires = np.array(verdicts + later) == Verdict.FIRING
+    assert fires[48:].all()
+    assert engine.snapshot()["inactivity.level_day"].sum() < 0.2 * usual  # a month on, forgotten and not learned anew
+    _, verdicts = metered(np.full(12, 400.0), len(lived) + len(gone), engine)
+    assert verdicts[-1] != Verdict.FIRING
+
+
+def test_a_register_that_stands_still_for_a_day_is_told_until_it_moves() -> None:
+    lived = np.nan_to_num(life(homes=1, days=21)[:, 0], nan=40)
+    lived[abs(np.arange(len(lived)) % 48 - 26) < 5] = 0  # solar cells on the roof: zero by day is nothing special
+    engine, verdicts = metered(lived)
+    assert verdicts[-1] == Verdict.CLEAR
+    _, verdicts = metered(np.append(np.zeros(10 * 48), np.full(12, 400.0)), len(lived), engine)
+    fires = np.array(verdicts) == Verdict.FIRING
+    assert fires[48 : 10 * 48].all()
+    assert not fires[-1]

@@ -75,11 +75,11 @@ class Levels(NamedTuple):
 
 
 @inlined
-def weigh(h: int, wh: float, lowest: float, slot: int, levels: Levels, p: Shares) -> bool:
+def weigh(h: int, wh: float, lowest: float, slot: int, learns: bool, levels: Levels, p: Shares) -> bool:
     """Whether the half hour drew more than any quiet night's; True where those are unknown.
 
-    wh: energy of the half hour, finite. slot: 0..47, of its beginning in local time. Learns from it and adds its nats
-    to the sum, which stays within [lowest, 30]. p: (bins,) to work in.
+    wh: energy of the half hour, finite. slot: 0..47, of its beginning in local time. learns: whether what it is like
+    becomes usual. Adds its nats to the sum, which stays within [lowest, 30]. p: (bins,) to work in.
     """
     if np.isnan(levels.edge[0, h]):
         return True
@@ -88,13 +88,14 @@ def weigh(h: int, wh: float, lowest: float, slot: int, levels: Levels, p: Shares
         b += levels.edge[k, h] < wh
     _usual(h, slot, levels, p)
     total, run = np.float64(levels.sum[h]), levels.run[h]
-    _correct(h, _place(RUNS, run), b, p, levels)
-    _correct(h, len(RUNS) + 1 + _place(SUMS, total), b, p, levels)
+    _correct(h, _place(RUNS, run), b, learns, p, levels)
+    _correct(h, len(RUNS) + 1 + _place(SUMS, total), b, learns, p, levels)
     gain = min(max(math.log(levels.quiet[b, h] / p[b]), LOWEST_GAIN), HIGHEST_GAIN)
     levels.sum[h] = min(max(total + gain, lowest), HIGHEST_SUM)
     levels.run[h] = 0 if b >= LIFE else min(run, RUNS[-1]) + 1
-    levels.table[slot, b, h] = pattern(number(levels.table[slot, b, h]) + np.float32(1))
-    levels.day[b, h] += 1
+    if learns:
+        levels.table[slot, b, h] = pattern(number(levels.table[slot, b, h]) + np.float32(1))
+        levels.day[b, h] += 1
     return b == BINS - 1
 
 
@@ -124,13 +125,15 @@ def _usual(h: int, slot: int, levels: Levels, p: Shares) -> None:
 
 
 @inlined
-def _correct(h: int, row: int, b: int, p: Shares, levels: Levels) -> None:
-    """Correct the shares `p` in place by observed over expected counts of that row, which learn from this half hour."""
+def _correct(h: int, row: int, b: int, learns: bool, p: Shares, levels: Levels) -> None:
+    """Correct the shares `p` in place by observed over expected counts of that row, which may learn from this one."""
     for k in range(BINS):
         seen, meant, before = number(levels.seen[row, k, h]), number(levels.meant[row, k, h]), p[k]
         p[k] = before * (seen + ROW_WEIGHT * before) / (meant + ROW_WEIGHT * before)
-        levels.meant[row, k, h] = pattern(meant + before)
-    levels.seen[row, b, h] = pattern(number(levels.seen[row, b, h]) + np.float32(1))
+        if learns:
+            levels.meant[row, k, h] = pattern(meant + before)
+    if learns:
+        levels.seen[row, b, h] = pattern(number(levels.seen[row, b, h]) + np.float32(1))
     _share(p)
 
 

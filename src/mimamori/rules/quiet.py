@@ -211,20 +211,22 @@ def _take_power(h: int, cell: Cell, weighs: bool, alone: bool, s: Everything) ->
     """Half an hour of power.
 
     Where there are other sensors too, whoever fell may have left on what was on: then power goes on as by day, and
-    says nothing. The mixture of both keeps an iron from outweighing a day without a step.
+    says nothing. The mixture of both keeps an iron from outweighing a day without a step. While an alarm stands nothing
+    is learned, lest a long quiet become usual and end it; and a register that stands still is no sign of anybody.
     """
     wh, above, kept = cell.wh[h], False, s.kept
     weighs = weighs and not np.isnan(wh)
     if weighs:
-        above = weigh(h, wh, 0.0 if alone else LOWEST_SUM, cell.slot, s.levels, s.room.share)
+        above = weigh(h, wh, 0.0 if alone else LOWEST_SUM, cell.slot, not kept.firing[h], s.levels, s.room.share)
     if s.home.last_sign[h] > cell.at - LEVEL_CELL:
         s.levels.sum[h] = 0  # this half hour had a sure sign of life
     own = np.float64(s.levels.sum[h])
     kept.nats[POWER, h] = own if alone or own == 0 else math.log(LEFT_ON + (1 - LEFT_ON) * math.exp(own))
-    if weighs and alone and own <= 0:
-        kept.firing[h] = False
-    if weighs and alone and (own <= 0 or above):
-        kept.since[h] = cell.at
+    if weighs and alone and wh != 0:
+        if own <= 0:
+            kept.firing[h] = False
+        if own <= 0 or above:
+            kept.since[h] = cell.at
 
 
 @inlined

@@ -38,7 +38,7 @@ class PowerTwin:
         self.sum, self.run = 0.0, 0
         self.threshold = level.THRESHOLD
 
-    def weigh(self, wh: float, lowest: float, slot: int) -> bool:
+    def weigh(self, wh: float, lowest: float, slot: int, *, learns: bool) -> bool:
         """Whether the half hour drew more than any quiet night's; True where those are unknown."""
         if not self.edges:
             return True
@@ -47,12 +47,13 @@ class PowerTwin:
         runs = sum(self.run >= edge for edge in level.RUNS)
         sums = sum(self.sum >= edge for edge in level.SUMS)
         for row in (runs, len(level.RUNS) + 1 + sums):
-            p = self.correct(row, b, p)
+            p = self.correct(row, b, p, learns=learns)
         gain = min(max(log(self.quiet[b] / p[b]), level.LOWEST_GAIN), level.HIGHEST_GAIN)
         self.sum = single(min(max(self.sum + gain, lowest), level.HIGHEST_SUM))
         self.run = 0 if b >= level.LIFE else min(self.run, int(level.RUNS[-1])) + 1
-        self.table[slot][b] = half(self.table[slot][b] + 1)
-        self.day[b] = single(self.day[b] + 1)
+        if learns:
+            self.table[slot][b] = half(self.table[slot][b] + 1)
+            self.day[b] = single(self.day[b] + 1)
         return b == level.BINS - 1
 
     def usual(self, slot: int) -> list[float]:
@@ -65,12 +66,13 @@ class PowerTwin:
             p = [p[k] + weight * self.table[(slot + j) % level.SLOTS][k] for k in bins]
         return share(p)
 
-    def correct(self, row: int, b: int, p: list[float]) -> list[float]:
+    def correct(self, row: int, b: int, p: list[float], *, learns: bool) -> list[float]:
         """By observed over expected counts of that row."""
         seen, meant, weight = self.seen[row], self.meant[row], level.ROW_WEIGHT
         new = [q * (s + weight * q) / (m + weight * q) for q, s, m in zip(p, seen, meant, strict=True)]
-        self.meant[row] = [kept(m + q) for m, q in zip(meant, p, strict=True)]
-        seen[b] = half(seen[b] + 1)
+        if learns:
+            self.meant[row] = [kept(m + q) for m, q in zip(meant, p, strict=True)]
+            seen[b] = half(seen[b] + 1)
         return share(new)
 
     def end_half_hour(self, wh: float, slot: int, day: int, sinks: float, *, alarmed: bool) -> None:

@@ -138,16 +138,17 @@ class EvidenceTwin:
             self.left_at = home.door
 
     def take_power(self, home: HomeTwin, at: int, slot: int, wh: float, *, weighs: bool, alone: bool) -> None:
-        above = weighs and self.power.weigh(wh, 0.0 if alone else level.LOWEST_SUM, slot)
+        lowest = 0.0 if alone else level.LOWEST_SUM
+        above = weighs and self.power.weigh(wh, lowest, slot, learns=not self.firing)
         if home.sign > at - level.LEVEL_CELL:
             self.power.sum = 0.0
         own = self.power.sum
         mixed = own if alone or own == 0 else log(quiet.LEFT_ON + (1 - quiet.LEFT_ON) * exp(own))
         self.nats["power"] = single(mixed)
-        if weighs and alone and own <= 0:
-            self.firing = False
-        if weighs and alone and (own <= 0 or above):
-            self.since = at
+        if weighs and alone and wh != 0:
+            self.firing = self.firing and own > 0
+            if own <= 0 or above:
+                self.since = at
 
     def total(self) -> float:
         total = 0.0

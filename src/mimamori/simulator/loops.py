@@ -138,20 +138,41 @@ mixed: Callable[..., Any] = _everywhere(_mixed)
 _MILLI = 1_000_000
 
 
-@compiled
-def arranged(turn: Any, day: Any, low: int, home_of: Any) -> Any:
-    """The (n,) rows `turn` of a day's columns as (n,) home, device, metric, value and taken (ns): all in one pass.
+ROW = np.dtype([("at", "<i4"), ("part", "<i4"), ("value", "<f8")])
+"""A reading as processes pass it on. at: ms after its hour began; part: its device (of all) << 8 | its metric."""
 
-    day: its columns, (at, value, device, metric); at: ms after `low` (ns). home_of: the household of each device.
+
+@compiled
+def filed(told: Any, first: int, hours: Any, begins: Any, out: Any) -> None:
+    """Put a household's readings into (m,) ROWs `out`, each hour's where `begins` says, which moves on by as many.
+
+    told: its (device, metric, value, taken), (n,) each, in the order of minutes. first: the number of its first device.
+    hours: (h + 1,) ns, where each begins, and where the last ends.
     """
-    n, (at, value, device, metric) = len(turn), day
+    device, metric, value, taken = told
+    hour = 0
+    for i in range(len(taken)):
+        while taken[i] >= hours[hour + 1]:
+            hour += 1
+        row = out[begins[hour]]
+        row.at, row.value = (taken[i] - hours[hour]) // _MILLI, value[i]
+        row.part = ((first + device[i]) << 8) | metric[i]
+        begins[hour] += 1
+
+
+@compiled
+def arranged(rows: Any, low: int, home_of: Any) -> Any:
+    """(n,) ROWs of the hour that begins at `low` (ns) in the order of time, alike ones as they stand: (n,) home,
+    device, metric, value and taken (ns). home_of: the household of each device.
+    """
+    n, turn = len(rows), order_of(rows.at)
     homes, devices, metrics = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int16)
     values, taken = np.empty(n), np.empty(n, np.int64)
     for i in range(n):
-        row = turn[i]
-        devices[i], metrics[i], values[i] = device[row], metric[row], value[row]
+        row = rows[turn[i]]
+        devices[i], metrics[i], values[i] = row.part >> 8, row.part & 255, row.value
         homes[i] = home_of[devices[i]]
-        taken[i] = low + np.int64(at[row]) * _MILLI
+        taken[i] = low + np.int64(row.at) * _MILLI
     return homes, devices, metrics, values, taken
 
 

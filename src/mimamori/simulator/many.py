@@ -22,16 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.model.readings import ReadingBatch
-from mimamori.model.times import HOUR
+from mimamori.model.times import HOUR, Nanos
 from mimamori.simulator.days import by_household, days_between, first_devices, simulate, step_ends
-from mimamori.simulator.faults import MILLI, Rows
+from mimamori.simulator.faults import MILLI
 from mimamori.simulator.households import SimulatedHome
-from mimamori.simulator.loops import arranged, order_of
+from mimamori.simulator.loops import ROW, arranged, filed
 from mimamori.simulator.truth import TruthEvent
 
 _WORTH = 40  # households for which a process of their own is worth its start
 _AHEAD = 2  # days a process may be ahead of what was read
-_COLUMNS = (("at", "<i4"), ("value", "<f8"), ("device", "<i4"), ("metric", "<i2"))  # at: ms of the day
 
 Part = Callable[..., Sequence[TruthEvent]]
 """A function of some households (first argument), the same for all of them as for each share of them."""
@@ -68,10 +67,8 @@ class Makers:
             mine = tuple(e for e in events if e.household in ids)
             line.send((None, {"start": start, "end": end, "seed": seed, "events": mine}))
         home_of = np.repeat(np.arange(len(self.homes)), [len(home.devices) for home in self.homes]).astype(np.int32)
-        firsts = [first_devices(self.homes)[share[0]] for share in self.shares]
-        held: dict[str, NDArray[Any]] = {}
         for low, high in days_between(start, end):
-            yield from _in_time(_read(self.lines, firsts, held), low, high, home_of)
+            yield from _in_time(self.lines, _hours(low, high), home_of)
 
 
 @contextmanager
@@ -85,11 +82,12 @@ def makers(homes: Sequence[SimulatedHome], processes: int = 0) -> Iterator[Maker
     context = multiprocessing.get_context("spawn")  # a fork would copy locks of threads that run here
     shares = np.array_split(np.arange(len(homes)), count)
     with TemporaryDirectory(prefix="mimamori-simulate-") as folder, ExitStack() as ended:
-        lines = []
+        lines, firsts = [], first_devices(homes)
         for number, share in enumerate(shares):
             ours, theirs = context.Pipe()
             mine = tuple(homes[i] for i in share)
-            worker = context.Process(target=_work, args=(mine, Path(folder) / str(number), theirs), daemon=True)
+            more = (firsts[share[0]], Path(folder) / str(number), theirs)
+            worker = context.Process(target=_work, args=(mine, *more), daemon=True)
             worker.start()
             theirs.close()
             for then in (worker.join, worker.terminate, ours.close):  # the last one first
@@ -98,8 +96,8 @@ def makers(homes: Sequence[SimulatedHome], processes: int = 0) -> Iterator[Maker
         yield Makers(homes=homes, shares=shares, lines=lines)
 
 
-def _work(homes: Sequence[SimulatedHome], folder: Path, line: Connection) -> None:
-    """In a process of its own: answers with parts, and at last with days."""
+def _work(homes: Sequence[SimulatedHome], first: int, folder: Path, line: Connection) -> None:
+    """In a process of its own: answers with parts, and at last with days. first: number of the homes' first device."""
     gc.freeze()  # what was imported stays; and what is made here holds no circles, so looking for them finds nothing
     gc.disable()
     folder.mkdir()
@@ -107,33 +105,38 @@ def _work(homes: Sequence[SimulatedHome], folder: Path, line: Connection) -> Non
         while True:
             part, more = line.recv()
             if part is None:
-                _tell_days(homes, folder, line, more)
+                _tell_days(homes, first, folder, line, more)
                 return
             line.send(part(homes, **more))
 
 
-def _tell_days(homes: Sequence[SimulatedHome], folder: Path, line: Connection, more: dict[str, Any]) -> None:
-    """A file for each day, told by name; the other side says when it has read one."""
-    firsts, days = first_devices(homes), days_between(more["start"], more["end"])
-    made = by_household(homes, **more, order="taken")
-    for number, (rows, (low, _)) in enumerate(zip(made, days, strict=True)):
+def _tell_days(
+    homes: Sequence[SimulatedHome], first: int, folder: Path, line: Connection, more: dict[str, Any]
+) -> None:
+    """A file for each day, hour by hour and in each household by household, told by name and by how many ROWs an hour
+    has; the other side says when it has read one.
+    """
+    firsts = [first + device for device in first_devices(homes)]
+    made, held = by_household(homes, **more, order="taken"), np.empty(0, ROW)
+    for number, (rows, day) in enumerate(zip(made, days_between(more["start"], more["end"]), strict=True)):
         if number >= _AHEAD:
             line.recv()  # one of the days before was read
-        path = folder / str(number)
-        _write(path, rows, firsts, low)
-        line.send((path, sum(len(r.taken) for r in rows)))
+        hours, path = _hours(*day), folder / str(number)
+        sizes = np.sum([np.diff(np.searchsorted(home.taken, hours)) for home in rows], axis=0)  # minutes are in order
+        begins, total = np.cumsum(sizes) - sizes, int(sizes.sum())
+        if len(held) < total:
+            held = np.empty(total + total // 8, ROW)  # used again: memory that was never used must be cleared first
+        for home, device in zip(rows, firsts, strict=True):
+            filed((home.device, home.metric, home.value, home.taken), device, hours, begins, held)
+        held[:total].tofile(path)
+        line.send((path, sizes.tolist()))
 
 
-def _write(path: Path, homes: Sequence[Rows], firsts: Sequence[int], low: int) -> None:
-    with path.open("wb") as file:
-        for rows in homes:
-            ((rows.taken - low) // MILLI).astype("<i4").tofile(file)
-        for rows in homes:
-            rows.value.astype("<f8", copy=False).tofile(file)
-        for rows, first in zip(homes, firsts, strict=True):
-            (rows.device + first).astype("<i4").tofile(file)
-        for rows in homes:
-            rows.metric.astype("<i2", copy=False).tofile(file)
+def _hours(low: int, high: int) -> Nanos:
+    """(h + 1,) where each hour of [low, high) begins, the first and the last cut, and where the last one ends: in whole
+    milliseconds, as all readings.
+    """
+    return np.append(low // MILLI * MILLI, step_ends(low, high, HOUR))
 
 
 def _receive(line: Connection) -> Any:
@@ -144,39 +147,19 @@ def _receive(line: Connection) -> Any:
         raise OSError(msg) from None
 
 
-def _read(lines: Sequence[Connection], firsts: Sequence[int], held: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The columns of a day of all processes, household by household; good until the next day is read.
-
-    held: where the days lie; used again for each, since memory that was never used must be cleared first.
-    """
-    told: list[tuple[Path, int]] = [_receive(line) for line in lines]
-    total = sum(rows for _, rows in told)
-    if not held or len(held["at"]) < total:
-        held |= {name: np.empty(total + total // 8, kind) for name, kind in _COLUMNS}
-    columns = {name: column[:total] for name, column in held.items()}
-    begin = 0
-    for line, first, (path, rows) in zip(lines, firsts, told, strict=True):
-        with path.open("rb") as file:
-            for column in columns.values():
-                file.readinto(column[begin : begin + rows].view(np.uint8).data)
+def _in_time(lines: Sequence[Connection], hours: Nanos, home_of: NDArray[np.int32]) -> Iterator[ReadingBatch]:
+    """The next day's readings in the order of time, one batch an hour, out of what all processes have left in files."""
+    told: list[tuple[Path, list[int]]] = [_receive(line) for line in lines]
+    with ExitStack() as opened:
+        files = [opened.enter_context(path.open("rb")) for path, _ in told]
+        for low, *sizes in zip(hours[:-1].tolist(), *(sizes for _, sizes in told), strict=True):
+            parts = [np.fromfile(file, ROW, size) for file, size in zip(files, sizes, strict=True)]
+            homes, devices, metrics, values, taken = arranged(np.concatenate(parts), low, home_of)
+            yield ReadingBatch(
+                home=homes, device=devices, metric=metrics, value=values, taken=taken, got=taken,
+                flags=np.zeros(len(taken), np.uint8),
+            )  # fmt: skip
+    for line, (path, _) in zip(lines, told, strict=True):
         path.unlink()
-        columns["device"][begin : begin + rows] += first
-        begin += rows
         with suppress(BrokenPipeError, ConnectionResetError):  # it has told its last day and gone
             line.send(True)
-    return columns
-
-
-def _in_time(
-    columns: dict[str, NDArray[Any]], low: int, high: int, home_of: NDArray[np.int32]
-) -> Iterator[ReadingBatch]:
-    """The readings of [low, high) in the order of time, one batch an hour."""
-    at = columns["at"]
-    turn, day, begin = order_of(at), tuple(columns[name] for name, _ in _COLUMNS), 0
-    for end in np.searchsorted(at, (step_ends(low, high, HOUR) - low) // MILLI, sorter=turn).tolist():
-        homes, devices, metrics, values, taken = arranged(turn[begin:end], day, low, home_of)
-        yield ReadingBatch(
-            home=homes, device=devices, metric=metrics, value=values, taken=taken, got=taken,
-            flags=np.zeros(len(taken), np.uint8),
-        )  # fmt: skip
-        begin = end

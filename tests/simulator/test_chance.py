@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mimamori.simulator.dice import Use, generator
 from mimamori.simulator.loops import bell, compiled, hashed, share, within_bouts
 
 N = 40_000
@@ -41,6 +42,16 @@ def test_what_hangs_on_the_moment_is_normal_and_independent() -> None:
     assert np.abs(np.histogram(shares[0], 20, (0, 1))[0] - N / 20).max() < 5 * np.sqrt(N / 20)
     assert abs(np.corrcoef(shares)[0, 1]) < 4 / np.sqrt(N)
     assert not np.array_equal(bells, _draws(N, 8)[0])
+
+
+words = st.integers(0, 2**32 - 1)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**40), use=st.sampled_from(Use), home=words, day=words)
+def test_generators_are_those_that_numpy_makes_of_the_same_numbers(seed: int, use: Use, home: int, day: int) -> None:
+    plain = np.random.PCG64([seed, int(use), home, day])
+    assert generator(seed, use, home, day).bit_generator.state == plain.state
 
 
 moments = st.lists(st.integers(0, 60), max_size=12)

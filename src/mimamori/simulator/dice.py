@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
 
 from mimamori.model.times import MINUTE, Nanos
-from mimamori.simulator.loops import mixed
+from mimamori.simulator.loops import mixed, seeded
 
 
 class Use(IntEnum):
@@ -37,7 +39,21 @@ class Use(IntEnum):
 
 def generator(seed: int, use: Use, home: int = 0, day: int = 0) -> np.random.Generator:
     """A generator of its own for each (seed, use, home, day)."""
-    return np.random.Generator(np.random.PCG64([seed, int(use), home, day]))
+    words = (seed, int(use), home, day)
+    if seed >> 32:
+        return np.random.Generator(np.random.PCG64(words))
+    known = _Seed(seeded(words))
+    return np.random.Generator(np.random.PCG64(known))  # type: ignore[arg-type]  # its stubs forget ISeedSequence
+
+
+class _Seed(ISeedSequence):
+    """The state that a SeedSequence of numpy's would give, made sooner."""
+
+    def __init__(self, state: NDArray[np.uint64]) -> None:
+        self._state = state
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> NDArray[np.uint64]:  # noqa: ARG002 - as PCG64 asks
+        return self._state
 
 
 class Dice:

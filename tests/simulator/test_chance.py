@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mimamori.simulator.dice import Use, generator
+from mimamori.simulator.dice import Use, generator, shares
 from mimamori.simulator.loops import bell, compiled, hashed, share, within_bouts
 
 N = 40_000
@@ -52,6 +52,12 @@ words = st.integers(0, 2**32 - 1)
 def test_generators_are_those_that_numpy_makes_of_the_same_numbers(seed: int, use: Use, home: int, day: int) -> None:
     plain = np.random.PCG64([seed, int(use), home, day])
     assert generator(seed, use, home, day).bit_generator.state == plain.state
+
+
+def test_shares_are_those_that_numpy_draws() -> None:
+    told, plain = shares(generator(1, Use.POWER), (7, 2, 11)), generator(1, Use.POWER).random((7, 2, 11), np.float32)
+    assert told.dtype == plain.dtype
+    assert (told == plain).all()
 
 
 moments = st.lists(st.integers(0, 60), max_size=12)

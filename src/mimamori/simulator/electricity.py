@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimamori.model.times import DAY, MINUTE, Nanos
-from mimamori.simulator.dice import Use, generator
+from mimamori.simulator.dice import Use, generator, shares
 from mimamori.simulator.house import ASLEEP, Floats, Masks, month_of, outside_by_minute
 from mimamori.simulator.life import Life, Place, midnight
 from mimamori.simulator.loops import compiled
@@ -56,7 +56,7 @@ def load(house: House, life: Life, *, seed: int, home: int, day: int, unheated: 
         outside=outside_by_minute(house, day, seed=seed), unheated=unheated, guests=guests,
     )  # fmt: skip
     # Drawn whether it runs or not: an event changes nothing but itself.
-    draws = generator(seed, Use.POWER, home, day).random((len(house.appliance), 2, 1441), np.float32)
+    draws = shares(generator(seed, Use.POWER, home, day), (len(house.appliance), 2, 1441))
     total, month = np.zeros(1440), month_of(day)
     for appliance, chance in zip(house.appliance, draws, strict=True):
         if not appliance.months or month in appliance.months:

@@ -34,9 +34,9 @@ class Timeline:
         self.events = sorted((e for e in events if e.household == home.id), key=lambda e: (e.start, e.kind))
         self._plans: dict[int, tuple[list[Step], Life]] = {}
 
-    def life(self, day: int) -> Life:
-        """The line of life that covers the calendar day and the days before it that matter."""
-        wanted = range(day - _BEFORE, day + 1)
+    def life(self, day: int, before: int = _BEFORE) -> Life:
+        """The line of life that covers the calendar day and so many days `before` it (1: the night is whole)."""
+        wanted = range(day - before, day + 1)
         self._plans = {d: self._plans.get(d) or self._plan(d) for d in wanted}
         moves = [e for e in self.around(day) if e.kind in MOVES]
         if not moves:

@@ -209,7 +209,7 @@ def _possible(home: SimulatedHome, kind: str) -> bool:
 def _there(line: Timeline, habit: Habit, at: int) -> bool:
     if habit.where is None:
         return True
-    life = line.life(day_of(at))
+    life = line.life(day_of(at), before=1)
     return life.at(at)[0] in habit.where and life.at(at - 2 * MINUTE)[0] in habit.where
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import inf, isnan, log, nan
 from statistics import median
 
@@ -39,11 +40,13 @@ class Twin:
     """One household, as the module's text has it."""
 
     table: list[list[float]] = field(default_factory=lambda: [[0.0] * 8 for _ in range(48)])
-    seen: list[list[float]] = field(default_factory=lambda: [[0.0] * 8 for _ in range(11)])
-    meant: list[list[float]] = field(default_factory=lambda: [[0.0] * 8 for _ in range(11)])
+    seen: list[list[float]] = field(default_factory=lambda: [[0.0] * 8 for _ in range(15)])
+    meant: list[list[float]] = field(default_factory=lambda: [[0.0] * 8 for _ in range(15)])
     nights: dict[int, dict[int, float]] = field(default_factory=dict)
     edges: list[float] = field(default_factory=list)
     quiet: list[float] = field(default_factory=list)
+    follows: list[list[float]] = field(default_factory=list)
+    before: int = 0
     nats: float = 0.0
     run: int = 0
     lowest: float = 0.0
@@ -66,7 +69,7 @@ class Twin:
         for j, w in zip(range(-2, 3), (1, 2, 3, 2, 1), strict=True):
             p = [p[k] + w / 3 * self.table[(slot + j) % 48][k] for k in range(8)]
         p = share(p)
-        for row in (rank([1, 2, 4, 8, 16, 32], self.run), 7 + rank([0.01, 2, 5], self.nats)):
+        for row in (rank([1, 2, 4, 8, 16, 32], self.run), 7 + self.before):
             before = p
             p = share([
                 before[k] * (self.seen[row][k] + 10 * before[k]) / (self.meant[row][k] + 10 * before[k])
@@ -74,14 +77,16 @@ class Twin:
             ])  # fmt: skip
             self.seen[row][b] += 1
             self.meant[row] = [m + v for m, v in zip(self.meant[row], before, strict=True)]
-        gain = min(max(log(self.quiet[b] / p[b]), -9), 1.5)
+        gain = min(max(log(self.follows[self.before][b] / p[b]), -9), 1.5)
+        self.before = b
         self.nats = min(max(self.nats + gain, self.lowest), 30)
         self.run = 0 if b >= 5 else self.run + 1
         self.table[slot][b] += 1
 
     def learn_quiet(self, day: int) -> None:
-        told = [[v for v in self.nights.get(d, {}).values() if not isnan(v)] for d in range(day - 27, day + 1)]
-        told = [night for night in told if len(night) >= 4]
+        nights = [[self.nights.get(d, {}).get(slot, nan) for slot in range(4, 10)] for d in range(day - 27, day + 1)]
+        nights = [night for night in nights if sum(not isnan(v) for v in night) >= 4]
+        told = [[v for v in night if not isnan(v)] for night in nights]
         if len(told) < 3:
             return
         middle = median(sum(night) / len(night) for night in told)
@@ -98,6 +103,13 @@ class Twin:
         counts = [sum(bounds[k] < v <= bounds[k + 1] for v in cells) for k in range(8)]
         self.quiet = share([c + p for c, p in zip(counts, PRIOR, strict=True)])
         self.quiet = share([*self.quiet[:-1], max(self.quiet[-1], 0.002)])
+        calm = [night for night, known in zip(nights, told, strict=True) if sum(known) / len(known) <= middle]
+        self.follows = [[40 * q for q in self.quiet] for _ in range(8)]
+        for night in calm:
+            for a, b in pairwise(night):
+                if not (isnan(a) or isnan(b)):
+                    self.follows[sum(e < a for e in self.edges)][sum(e < b for e in self.edges)] += 1
+        self.follows = [share(row) for row in self.follows]
 
 
 def level_of(homes: int) -> tuple[Columns, Levels]:

@@ -3,7 +3,7 @@
 May import model, rules.columns and rules.kernel. Compiled, each function about one household, row `h` of the columns.
 Page's test (Page, Biometrika 1954) on half-hour energy, binned at quantiles of the household's own quiet nights: log of
 the quiet nights' share of the bin over its share at this time of day, the latter corrected by observed over expected
-counts after so long a quiet, and at so much evidence. Never tells people apart.
+counts after so long a quiet, both by the bin before, as a fridge comes and goes. Never tells people apart.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ LEAST_NIGHTS, LEAST_CELLS, CELLS_A_NIGHT = 3, 12, 4
 EDGE_MOVES = 0.1  # a day
 LIFE = 5  # bins from here on are taken to be somebody's doing
 RUNS = np.array([1, 2, 4, 8, 16, 32])  # cells since then
-SUMS = np.array([0.01, 2.0, 5.0])  # nats
-ROWS = len(RUNS) + 1 + len(SUMS) + 1
+ROWS = len(RUNS) + 1 + BINS  # and by the bin before
 KERNEL = np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 3.0
 DAY_WEIGHT, QUIET_WEIGHT, ROW_WEIGHT = 6.0, 20.0, 10.0  # cells: of the whole day, of the quiet nights, of no correction
+ALIKE_WEIGHT = 40.0  # cells: of a quiet whose half hours do not depend on each other
 HIGHEST_GAIN, LOWEST_GAIN, HIGHEST_SUM, LOWEST_SUM = 1.5, -9.0, 30.0, -30.0  # nats
 KEEP = 1 - 1 / 14  # a day
 UNTOLD, LARGEST = np.uint16(0x7E00), 0x7BFF  # half-precision patterns: NaN, and the largest number
-THRESHOLD, ALARM_RAISES, LOWEST, HIGHEST = 7.75, 0.5, 4.0, 12.0  # nats
+THRESHOLD, ALARM_RAISES, LOWEST, HIGHEST = 7.75, 0.5, 4.0, 10.0  # nats; more spares no long absence
 
 
 def level_columns(prefix: str) -> list[Column]:
@@ -44,11 +44,13 @@ def level_columns(prefix: str) -> list[Column]:
     declared = [
         Column("level_table", "f2", 0, "cells, by slot of day and bin", (SLOTS, BINS)),
         Column("level_day", "f4", 0, "cells, by bin", (BINS,)),
-        Column("level_seen", "f2", 0, "cells, by run length or sum, and bin", (ROWS, BINS)),
+        Column("level_seen", "f2", 0, "cells, by run length or bin before, and bin", (ROWS, BINS)),
         Column("level_meant", "f2", 0, "cells expected, likewise", (ROWS, BINS)),
         Column("level_night", "f2", np.nan, "Wh, ring of nights", (NIGHTS, NIGHT_SLOTS)),
         Column("level_edge", "f4", np.nan, "Wh", (BINS - 1,)),
         Column("level_quiet", "f4", 0, "share, of quiet nights", (BINS,)),
+        Column("level_follows", "f2", 0, "share, of quiet nights, by bin before, and bin", (BINS, BINS)),
+        Column("level_before", "i1", 0, "bin of the half hour before"),
         Column("level_sum", "f4", 0, "nats"),
         Column("level_run", "i2", 0, "cells since somebody's doing"),
         Column("level_threshold", "f4", THRESHOLD, "nats, where power is all there is"),
@@ -69,6 +71,8 @@ class Levels(NamedTuple):
     night: NDArray[np.uint16]
     edge: NDArray[np.float32]
     quiet: NDArray[np.float32]
+    follows: NDArray[np.uint16]
+    before: NDArray[np.int8]
     sum: NDArray[np.float32]
     run: NDArray[np.int16]
     threshold: NDArray[np.float32]
@@ -83,20 +87,27 @@ def weigh(h: int, wh: float, lowest: float, slot: int, learns: bool, levels: Lev
     """
     if np.isnan(levels.edge[0, h]):
         return True
-    b = 0
-    for k in range(BINS - 1):
-        b += levels.edge[k, h] < wh
+    b, before = _bin(h, wh, levels), levels.before[h]
     _usual(h, slot, levels, p)
     total, run = np.float64(levels.sum[h]), levels.run[h]
     _correct(h, _place(RUNS, run), b, learns, p, levels)
-    _correct(h, len(RUNS) + 1 + _place(SUMS, total), b, learns, p, levels)
-    gain = min(max(math.log(levels.quiet[b, h] / p[b]), LOWEST_GAIN), HIGHEST_GAIN)
+    _correct(h, len(RUNS) + 1 + before, b, learns, p, levels)
+    gain = min(max(math.log(number(levels.follows[before, b, h]) / p[b]), LOWEST_GAIN), HIGHEST_GAIN)
     levels.sum[h] = min(max(total + gain, lowest), HIGHEST_SUM)
+    levels.before[h] = b
     levels.run[h] = 0 if b >= LIFE else min(run, RUNS[-1]) + 1
     if learns:
         levels.table[slot, b, h] = pattern(number(levels.table[slot, b, h]) + np.float32(1))
         levels.day[b, h] += 1
     return b == BINS - 1
+
+
+@inlined
+def _bin(h: int, wh: float, levels: Levels) -> int:
+    b = 0
+    for k in range(BINS - 1):
+        b += levels.edge[k, h] < wh
+    return b
 
 
 @inlined
@@ -198,6 +209,7 @@ def learn_quiet(first: int, last: int, levels: Levels) -> None:
                         count += 1
         if count >= LEAST_CELLS:
             _set_quiet(h, np.sort(cells[:count]), levels)
+            _set_follows(h, mean <= middle, levels)
 
 
 @compiled
@@ -235,3 +247,23 @@ def _set_quiet(h: int, quiet: NDArray[np.float64], levels: Levels) -> None:
     _share(share)
     for k in range(BINS):
         levels.quiet[k, h] = share[k]
+
+
+@compiled
+def _set_follows(h: int, quiet: NDArray[np.bool_], levels: Levels) -> None:
+    """Share of each bin after each, as counted in those nights, leaning on the share of all. quiet: (nights,)."""
+    count = np.zeros((BINS, BINS))
+    for d in range(NIGHTS):
+        before = -1
+        for s in range(NIGHT_SLOTS):
+            half, b = levels.night[d, s, h], -1
+            if quiet[d] and half & 0x7FFF <= LARGEST:
+                b = _bin(h, np.float64(number(half)), levels)
+                if before >= 0:
+                    count[before, b] += 1
+            before = b
+    for before in range(BINS):
+        total = count[before].sum()
+        for b in range(BINS):
+            share = (count[before, b] + ALIKE_WEIGHT * levels.quiet[b, h]) / (total + ALIKE_WEIGHT)
+            levels.follows[before, b, h] = pattern(share)

@@ -19,6 +19,11 @@ def share(parts: list[float]) -> list[float]:
     return [part / total for part in parts]
 
 
+def mean_of(told: list[float]) -> float:
+    """Of a night's half hours; infinite if too few of it are known."""
+    return sum(told) / len(told) if len(told) >= level.CELLS_A_NIGHT else inf
+
+
 def kept(value: float) -> float:
     """As the engine keeps it: rounded to single precision, then to half."""
     return half(single(value))
@@ -35,26 +40,30 @@ class PowerTwin:
         self.nights: dict[int, dict[int, float]] = {}  # by number of the local day: Wh by slot
         self.edges: list[float] = []
         self.quiet: list[float] = []
-        self.sum, self.run = 0.0, 0
+        self.follows: list[list[float]] = []
+        self.sum, self.run, self.before = 0.0, 0, 0
         self.threshold = level.THRESHOLD
 
     def weigh(self, wh: float, lowest: float, slot: int, *, learns: bool) -> bool:
         """Whether the half hour drew more than any quiet night's; True where those are unknown."""
         if not self.edges:
             return True
-        b = sum(edge < wh for edge in self.edges)
+        b = self.bin(wh)
         p = self.usual(slot)
         runs = sum(self.run >= edge for edge in level.RUNS)
-        sums = sum(self.sum >= edge for edge in level.SUMS)
-        for row in (runs, len(level.RUNS) + 1 + sums):
+        for row in (runs, len(level.RUNS) + 1 + self.before):
             p = self.correct(row, b, p, learns=learns)
-        gain = min(max(log(self.quiet[b] / p[b]), level.LOWEST_GAIN), level.HIGHEST_GAIN)
+        gain = min(max(log(self.follows[self.before][b] / p[b]), level.LOWEST_GAIN), level.HIGHEST_GAIN)
         self.sum = single(min(max(self.sum + gain, lowest), level.HIGHEST_SUM))
+        self.before = b
         self.run = 0 if b >= level.LIFE else min(self.run, int(level.RUNS[-1])) + 1
         if learns:
             self.table[slot][b] = half(self.table[slot][b] + 1)
             self.day[b] = single(self.day[b] + 1)
         return b == level.BINS - 1
+
+    def bin(self, wh: float) -> int:
+        return sum(edge < wh for edge in self.edges)
 
     def usual(self, slot: int) -> list[float]:
         day, bins = 0.0, range(level.BINS)
@@ -92,14 +101,17 @@ class PowerTwin:
 
     def learn_quiet(self) -> None:
         """After a night: the quieter half of the nights."""
-        told = [[wh for _, wh in sorted(night.items()) if not isnan(wh)] for night in self.nights.values()]
-        told = [night for night in told if len(night) >= level.CELLS_A_NIGHT]
+        slots = range(level.NIGHT_BEGINS, level.NIGHT_BEGINS + level.NIGHT_SLOTS)
+        nights = [[night.get(slot, nan) for slot in slots] for night in self.nights.values()]
+        means = [mean_of([wh for wh in night if not isnan(wh)]) for night in nights]
+        told = [mean for mean in means if mean < inf]
         if len(told) < level.LEAST_NIGHTS:
             return
-        middle = median(sum(night) / len(night) for night in told)
-        cells = sorted(wh for night in told if sum(night) / len(night) <= middle for wh in night)
+        quiet = [night for night, mean in zip(nights, means, strict=True) if mean <= median(told)]
+        cells = sorted(wh for night in quiet for wh in night if not isnan(wh))
         if len(cells) >= level.LEAST_CELLS:
             self.set_quiet(cells)
+            self.set_follows(quiet)
 
     def set_quiet(self, cells: list[float]) -> None:
         """Edges at their quantiles, and the share of each bin."""
@@ -116,3 +128,13 @@ class PowerTwin:
         counts = [sum(low < wh <= high for wh in cells) for low, high in pairwise(bounds)]
         parts = share([count + prior for count, prior in zip(counts, level.QUIET_PRIOR.tolist(), strict=True)])
         self.quiet = [single(q) for q in share([*parts[:-1], max(parts[-1], level.LAST_LEAST)])]
+
+    def set_follows(self, nights: list[list[float]]) -> None:
+        """Share of each bin after each."""
+        pairs = [(self.bin(a), self.bin(b)) for night in nights for a, b in pairwise(night) if not isnan(a + b)]
+        alike = level.ALIKE_WEIGHT
+        self.follows = []
+        for before in range(level.BINS):
+            after = [b for a, b in pairs if a == before]
+            whole = len(after) + alike
+            self.follows.append([kept((after.count(b) + alike * self.quiet[b]) / whole) for b in range(level.BINS)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from mimamori.garbage import rarely_collected
 from mimamori.model.readings import ReadingBatch
 from mimamori.model.times import DAY, HOUR
 from mimamori.progress import progress
@@ -34,7 +35,7 @@ def write_days(
     processes: 0 for as many as there are processors, where that is worth it. The bytes are the same.
     """
     homes = households(site.scene, count=count, seed=seed, bed_every=bed_every, noise=noise)
-    with makers(homes, processes) as made:
+    with rarely_collected(), makers(homes, processes) as made:
         events = _befalling(site, made, truth, start=start, days=days, seed=seed)
         if absences is not None:
             write_absences(absences, declared(events), site.zone.name)

@@ -153,8 +153,8 @@ def _in_time(lines: Sequence[Connection], hours: Nanos, home_of: NDArray[np.int3
     with ExitStack() as opened:
         files = [opened.enter_context(path.open("rb")) for path, _ in told]
         for low, *sizes in zip(hours[:-1].tolist(), *(sizes for _, sizes in told), strict=True):
-            parts = [np.fromfile(file, ROW, size) for file, size in zip(files, sizes, strict=True)]
-            homes, devices, metrics, values, taken = arranged(np.concatenate(parts), low, home_of)
+            rows = b"".join(file.read(size * ROW.itemsize) for file, size in zip(files, sizes, strict=True))
+            homes, devices, metrics, values, taken = arranged(np.frombuffer(rows, ROW), low, home_of)
             yield ReadingBatch(
                 home=homes, device=devices, metric=metrics, value=values, taken=taken, got=taken,
                 flags=np.zeros(len(taken), np.uint8),

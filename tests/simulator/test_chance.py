@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mimamori.simulator.dice import Use, generator, shares
-from mimamori.simulator.loops import bell, compiled, hashed, share, within_bouts
+from mimamori.model.times import HOUR, MINUTE
+from mimamori.simulator.dice import Use, generator, shares, stream
+from mimamori.simulator.loops import apart, bell, compiled, hashed, share, within_bouts
 
 N = 40_000
 
@@ -60,6 +61,13 @@ def test_shares_are_those_that_numpy_draws() -> None:
     assert (told == plain).all()
 
 
+def test_a_stream_of_chance_is_its_gaps_summed_up() -> None:
+    rate, length = 8 / MINUTE, 3 * HOUR
+    plain = np.cumsum(generator(1, Use.MOTION).standard_exponential(2000)) / rate
+    told = stream(generator(1, Use.MOTION), length, rate)
+    assert told.tolist() == plain[plain < length].astype(np.int64).tolist()
+
+
 moments = st.lists(st.integers(0, 60), max_size=12)
 
 
@@ -70,3 +78,17 @@ def test_within_bouts_is_within_any_of_them(at: list[int], spans: list[tuple[int
     now = np.array(sorted(at), np.int64)
     plain = [any(b <= t < b + n for b, n in spans) for t in sorted(at)]
     assert within_bouts(now, (begins, ends)).tolist() == plain
+
+
+@settings(deadline=None)
+@given(seen=st.lists(st.tuples(st.integers(0, 60), st.integers(-1, 5)), max_size=30), hold_off=st.integers(0, 20))
+def test_each_room_s_sensor_is_blind_after_its_own_report(seen: list[tuple[int, int]], hold_off: int) -> None:
+    seen.sort()
+    last: dict[int, int] = {}
+    plain = []
+    for at, room in seen:
+        plain.append(room >= 0 and at - last.get(room, -100) >= hold_off)
+        if plain[-1]:
+            last[room] = at
+    times, rooms = (np.array([s[k] for s in seen], np.int64) for k in (0, 1))
+    assert apart(times, rooms, hold_off).tolist() == plain

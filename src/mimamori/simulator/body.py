@@ -239,7 +239,7 @@ def _tell(at: Any, line: Any, chance: Any, numbers: Any) -> Any:
             heart, breath = _mishaps(now, heart, breath, line, in_pause[i])
             moved = _movement(since, asleep, numbers, dice, hashed(now, 1001, chance.seed))
         heart, breath = _felt(heart, breath, phantom, numbers, dice)
-        dull = hashed(now, 1002, chance.seed)
+        dull = hashed(now, 1002, chance.seed) if faint[i] else dice
         if faint[i]:
             moved /= 3
         shaken = moved > 60  # a turn drowns the small signals

@@ -15,7 +15,7 @@ from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
 
 from mimamori.model.times import MINUTE, Nanos
-from mimamori.simulator.loops import mixed, seeded
+from mimamori.simulator.loops import arrivals, mixed, seeded
 
 
 class Use(IntEnum):
@@ -133,9 +133,7 @@ def knots(rng: np.random.Generator, length: int) -> NDArray[np.float64]:
 def stream(rng: np.random.Generator, length: int, rate: float) -> Nanos:
     """(n,) ascending ns in [0, length): a Poisson stream of `rate` a ns."""
     mean = length * rate
-    gaps = rng.standard_exponential(int(mean + 6 * math.sqrt(mean)) + 1)
-    at = (np.cumsum(gaps) / rate).astype(np.int64)
-    return at[: np.searchsorted(at, length)]
+    return np.asarray(arrivals(rng.standard_exponential(int(mean + 6 * math.sqrt(mean)) + 1), rate, length))
 
 
 def bouts(rng: np.random.Generator, begin: int, length: int, share: float, mean: int) -> tuple[Nanos, Nanos]:

@@ -47,15 +47,30 @@ def follow(target: Any, up: float, down: float) -> Any:
 
 
 @compiled
-def apart(at: Any, hold_off: int) -> Any:
-    """(n,) bool: which of the (n,) ascending times are at least `hold_off` after the last one kept."""
-    kept = np.zeros(len(at), np.bool_)
-    last = -(2**62)
+def apart(at: Any, room: Any, hold_off: int) -> Any:
+    """(n,) bool: which of the (n,) ascending times are at least `hold_off` after the last one kept in the same room.
+
+    room: (n,), below 8; -1 is none.
+    """
+    kept, last = np.zeros(len(at), np.bool_), np.full(8, -(2**62))
     for i in range(len(at)):
-        if at[i] - last >= hold_off:
-            kept[i] = True
-            last = at[i]
+        if room[i] >= 0 and at[i] - last[room[i]] >= hold_off:
+            kept[i], last[room[i]] = True, at[i]
     return kept
+
+
+@compiled
+def arrivals(gaps: Any, rate: float, length: int) -> Any:
+    """(k,) int64 ns before `length`: when what comes `rate` times a ns comes, after (n,) standard exponential gaps."""
+    out, count, now = np.empty(len(gaps), np.int64), 0, 0.0
+    for gap in gaps:
+        now += gap
+        at = np.int64(now / rate)
+        if at >= length:
+            break
+        out[count] = at
+        count += 1
+    return out[:count]
 
 
 @compiled

@@ -20,7 +20,7 @@ from mimamori.simulator.house import climate, daytime, within
 from mimamori.simulator.households import SimulatedHome
 from mimamori.simulator.life import Life, Place, midnight
 from mimamori.simulator.loops import apart, by_minute, thinned
-from mimamori.simulator.scene import ROOMS, Act, MotionSensor, RoomClimate
+from mimamori.simulator.scene import ROOMS, Act, RoomClimate
 from mimamori.simulator.truth import TruthEvent
 
 _METRICS = Metrics()
@@ -176,10 +176,11 @@ def _motion(home: SimulatedHome, life: Life, day: int, seed: int, events: Sequen
     # A sensor of the living room that was turned looks into the hall.
     turned = _during(at, events, "sensor-moved")
     room = np.where(turned & (room == Place.HALL), Place.LIVING, np.where(turned & (room == Place.LIVING), -1, room))
+    room[~apart(at, room, sensor.hold_off)] = -1  # a sensor is blind for a while after each report
     return [
         (f"motion-{name}", "motion", when, np.ones(len(when)))
         for name in sensor.rooms
-        for when in [_held_off(at[room == ROOMS.index(name)], sensor)]
+        for when in [at[room == ROOMS.index(name)]]
     ]
 
 
@@ -233,11 +234,6 @@ def _family(
     by_night = np.array((Place.HALL, Place.TOILET))
     rooms = np.where(day, by_day[(mark * 997).astype(np.int64) % 7], by_night[(mark * 9_973).astype(np.int64) % 2])
     return np.where(theirs, rooms, place), seen | theirs
-
-
-def _held_off(at: Nanos, sensor: MotionSensor) -> Nanos:
-    """What passes a sensor that is blind for `hold_off` after each report."""
-    return np.asarray(at[apart(at, sensor.hold_off)])
 
 
 def _beats(home: SimulatedHome, day: int) -> list[Part]:

@@ -200,6 +200,15 @@ def test_silence_beyond_the_profile_is_a_fault(profiles: tuple[Profile, ...]) ->
     assert verdicts(good(), bed)["cadence"] == "fail"
 
 
+@pytest.mark.parametrize(("pause", "verdict"), [(0, "warn"), (4, "pass")])
+def test_a_period_too_long_is_told_by_the_longest_pause(bed: Profile, pause: int, verdict: str) -> None:
+    """A reading each ten seconds where the profile says a minute; with a pause of 40 s they may be events between."""
+    slow = bed.model_copy(update={"period": MINUTE})
+    heard = [reading(k) for k in range(60) if not 30 <= k < 30 + pause - 1]
+    assert verdicts(heard, slow)["cadence"] == verdict
+    assert verdicts(heard[:12], slow)["cadence"] == "pass"  # too short a watch to know
+
+
 @pytest.mark.parametrize(
     ("standing", "check", "verdict"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,14 @@ import pytest
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch, concat
 from mimamori.model.times import DAY, HOUR, MINUTE, SECOND, parse_instant
+from mimamori.sensors.conformance import examine
+from mimamori.sensors.heard import Heard
 from mimamori.simulator.days import simulate
 from mimamori.simulator.house import outside_at
 from mimamori.simulator.households import SimulatedHome, households
 from mimamori.simulator.scene import Scene
 from mimamori.simulator.truth import TruthEvent
+from mimamori.site import load_site
 
 METRICS = Metrics()
 START = parse_instant("2026-11-16T00:00:00+09:00")
@@ -159,3 +163,24 @@ def test_impossible_events_are_refused(full: tuple[SimulatedHome, ...]) -> None:
         event = TruthEvent(**{**good, **wrong})
         with pytest.raises(ValueError, match=words):
             next(simulate(full, start=START, end=START + HOUR, seed=1, events=[event]))
+
+
+def test_devices_speak_as_often_as_their_profiles_say(full: tuple[SimulatedHome, ...]) -> None:
+    """By the kit for vendors, a day of two homes, each reading a message."""
+    site = load_site()
+    profiles = {p.name: p for p in site.profiles}
+    devices = [(home.id, device) for home in full[:2] for device in home.devices]
+    told = all_of(full[:2], START, START + DAY)
+    for row, (home, device) in enumerate(devices):
+        mine = told.take(told.device == row)
+        heard = [
+            Heard(
+                topic=f"mimamori/v1/{home}/{device.id}/readings", got=got,
+                payload=json.dumps({"t": taken // 10**6, "v": {METRICS[metric].name: value}}).encode(),
+            )
+            for taken, got, metric, value in zip(
+                mine.taken.tolist(), mine.got.tolist(), mine.metric.tolist(), mine.value.tolist(), strict=True
+            )
+        ]  # fmt: skip
+        report = examine(heard, None, profiles[device.profile], site.metrics)[0][0]
+        assert next(f for f in report.findings if f.check == "cadence").verdict == "pass", (device, report)

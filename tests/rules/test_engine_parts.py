@@ -179,6 +179,12 @@ class TestExplain:
         assert "昨日" in both[0]
         assert "yesterday" in both[1]
 
+    def test_a_register_that_stands_still_is_told_by_the_longest_time_alone(self) -> None:
+        ja, en = say("inactivity", T0 - 30 * HOUR, threshold=7.7, limit_hours=24)
+        assert "上限時間" in ja
+        assert "longest time" in en
+        assert "about 0" not in en
+
     def test_out(self) -> None:
         both = say("inactivity", T0 - 30 * HOUR, out=1, limit_hours=28.5)
         check(both, "30", "28", "20:40")

@@ -119,6 +119,11 @@ def _evidence(facts: Mapping[str, float], since: tuple[str, str], hours: float) 
             f"these hours (evidence {nats:.1f} of {limit_nats:.1f} nats)."
         )
         return like_night_ja, like_night_en
+    if expected < FEW_EXPECTED and hours >= facts["limit_hours"]:
+        return (
+            f"{since[0]}から{span[0]}、生活の動きがありません（上限時間を超過）。",
+            f"No sign of life for {span[1]}, since {since[1]} (longest time reached).",
+        )
     parts = [(SIGN_WORDS[s], facts[s]) for s in SIGNS if facts.get(s, 0) >= 0.05]
     ja = "・".join(f"{w[0]}{v:.1f}" for w, v in parts)
     en = " + ".join(f"{w[1]} {v:.1f}" for w, v in parts)

@@ -41,10 +41,14 @@ class Twin:
             if self.door is None or max(passed) - self.door >= 600:
                 self.arrived = self.out and not self.arrived
             self.door, self.out, self.lone = max([*passed, self.door or 0]), True, None
-        inside = [(t, d) for t, d in events if d and self.out and (self.door is None or t > self.door + 20)]
+        inside = [(t, d) for t, d in events if d and self.out and (self.door is None or t > self.door)]
         if not inside:
             return
         newest = max(t for t, _ in inside)
+        if self.door is not None and newest <= self.door + 20:
+            if self.lone is None:
+                self.lone, self.second = (newest, max(d for _, d in inside)), None
+            return
         known = self.lone if self.lone and newest - self.lone[0] <= 3600 else None
         devices = {d for _, d in inside} | ({known[1]} if known else set())
         near = self.door is not None and newest - self.door <= 600
@@ -109,6 +113,10 @@ def test_a_naive_twin_says_the_same(homes: list[list[Event]]) -> None:
     [
         pytest.param([(0, 1), (600, 0), (605, 0)], True, id="left"),
         pytest.param([(600, 0), (610, 1), (615, 2)], True, id="the door still swings"),
+        pytest.param([(600, 0), (611, 1), (704, 2)], False, id="seen in the hall as the door shuts, then further in"),
+        pytest.param(
+            [(600, 0), (611, 1), (640, 1)], True, id="seen in the hall as the door shuts, and by the same again"
+        ),
         pytest.param([(600, 0), (700, 1), (705, 1)], True, id="one mat chatters"),
         pytest.param([(600, 0), (700, 1), (730, 2)], False, id="two sensors one after the other: nobody left"),
         pytest.param([(600, 0), (700, 1), (770, 1)], False, id="one sensor, and again a minute later: nobody left"),

@@ -15,7 +15,7 @@ from mimamori.rules.kernel import Block, Kinds, Rows, State, compiled
 from mimamori.rules.order import WHO, Records, by_household, in_order
 
 PASSAGE = 10 * MINUTE  # door events closer than this may be one going out or coming in: opened, and closed at last
-SETTLES = 20 * SECOND  # after the door: a swinging door, a draught or a slow sensor is nobody inside
+SETTLES = 20 * SECOND  # after the door: a swinging door, a draught or a slow sensor is nobody inside by itself
 LONE_WINDOW = HOUR  # three signs of life within it, apart, end an outing; fewer may be phantoms or a chattering mat
 LONE_APART = 5 * MINUTE
 AT_THE_DOOR, NEAR_APART = 10 * MINUTE, MINUTE  # so soon after the door two signs do: somebody called, and left
@@ -224,7 +224,7 @@ def _live(signs: Rows, told: Block, kinds: Kinds, state: State) -> None:
             _pass(state, home[i], taken[i])
     for i in signs:
         h = home[i]
-        if out[h] and kinds.sign[metric[i]] != DOOR and (last_door[h] == NEVER or taken[i] > last_door[h] + SETTLES):
+        if out[h] and kinds.sign[metric[i]] != DOOR and (last_door[h] == NEVER or taken[i] > last_door[h]):
             inside[found] = i
             found += 1
     inside = inside[:found]
@@ -249,7 +249,8 @@ def _pass(state: State, home: int, taken: int) -> None:
 @compiled
 def _come_back(told: Block, state: State, signs: Rows) -> None:
     """End an outing: one sign if the door has just ended it; soon after it two, of two devices or a minute apart; else
-    two, of two devices or five minutes apart, and a third at least a minute later.
+    two, of two devices or five minutes apart, and a third at least a minute later. What the first seconds after the
+    door tell ends nothing, but may be the first of two: whoever stays in is seen in the hall, and then beyond it.
 
     signs: rows of `told`, of one household.
     """
@@ -259,6 +260,10 @@ def _come_back(told: Block, state: State, signs: Rows) -> None:
         newest = max(newest, told.taken[i])
         lowest, highest = min(lowest, told.device[i]), max(highest, told.device[i])
     lone = state.lone[home]
+    if newest <= state.last_door[home] + SETTLES:
+        if lone == NEVER:
+            _note(told, state, signs, newest)
+        return
     known = lone != NEVER and newest - lone <= LONE_WINDOW
     near, second = newest - state.last_door[home] <= AT_THE_DOOR, state.second[home]
     two = lowest != highest
@@ -269,7 +274,14 @@ def _come_back(told: Block, state: State, signs: Rows) -> None:
         state.out[home] = False
         return
     if not known:
-        state.lone[home], second = newest, NEVER
-        for i in signs:  # each of them: which one stands highest is chance
-            state.inside[told.device[i]] = newest
+        second = NEVER
+        _note(told, state, signs, newest)
     state.second[home] = newest if two and second == NEVER else second
+
+
+@compiled
+def _note(told: Block, state: State, signs: Rows, newest: int) -> None:
+    """Remember a single sign, and each device that gave it: which one stands highest is chance."""
+    state.lone[told.home[signs[0]]] = newest
+    for i in signs:
+        state.inside[told.device[i]] = newest

@@ -135,10 +135,14 @@ class HomeTwin:
             if self.door == NEVER or doors[-1] - self.door >= PASSAGE:
                 self.arrived = self.out and not self.arrived
             self.door, self.out, self.lone = max(self.door, doors[-1]), True, NEVER
-        inside = [(t, d) for metric, t, d in signs if metric != "door_open" and t > self.door + SETTLES]
+        inside = [(t, d) for metric, t, d in signs if metric != "door_open" and t > self.door]
         if not self.out or not inside:
             return
         newest, last = max(t for t, _ in inside), max(d for _, d in inside)
+        if newest <= self.door + SETTLES:
+            if self.lone == NEVER:
+                self._note_single(inside, newest)
+            return
         known = self.lone != NEVER and newest - self.lone <= LONE_WINDOW
         near, two = newest - self.door <= AT_THE_DOOR, len({d for _, d in inside}) > 1
         if known:
@@ -149,10 +153,13 @@ class HomeTwin:
             self.out = False
             return
         if not known:
-            self.lone, self.second = newest, NEVER
-            self.inside.update(dict.fromkeys((d for _, d in inside), newest))
+            self._note_single(inside, newest)
         if two and self.second == NEVER:
             self.second = newest
+
+    def _note_single(self, inside: Sequence[tuple[int, int]], newest: int) -> None:
+        self.lone, self.second = newest, NEVER
+        self.inside.update(dict.fromkeys((d for _, d in inside), newest))
 
     def _listen(self, device: int, metric: str, value: float, end: int) -> None:
         """When a device of the bed was heard, and its longest recent pause."""

@@ -107,7 +107,9 @@ def climate(
     step = life.steps_at(grid)
     act, place = life.act[step], life.place[step]
     heats = any(a.runs == "heat" and a.warms == "room" for a in house.appliance)
-    awake = ((place != Place.OUT) & ~ASLEEP[act]) | (within(grid, guests) & daytime(grid))
+    awake = (place != Place.OUT) & ~ASLEEP[act]
+    if guests:
+        awake |= within(grid, guests) & daytime(grid)
     wanted = np.where(awake, house.heated_to, house.night_to) if heats else np.full(len(grid), -99.0)
     for start, end in unheated:
         wanted[(grid >= start) & (grid < end)] = -99.0

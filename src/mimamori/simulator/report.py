@@ -35,6 +35,8 @@ _SEEN = {
 _RATE = np.array([_SEEN.get(act, 0.0) for act in Act])
 
 _GUESTS = ("visitors", "grandchildren")
+_MINUTES = np.arange(1440, dtype=np.int64) * MINUTE
+_UP = daytime(midnight(0) + _MINUTES)  # others are, in each minute of any day
 
 Part = tuple[str, str, Nanos, NDArray[np.float64]]
 """(device id, metric, times taken, values)."""
@@ -101,12 +103,11 @@ def _meter(home: SimulatedHome, life: Life, day: int, seed: int, events: Sequenc
     sensor = home.kit.meter
     if sensor is None:
         return []
-    minutes = midnight(day) + np.arange(1440, dtype=np.int64) * MINUTE
+    minutes = midnight(day) + _MINUTES
     unheated = _during(minutes, events, "heater-failure")
-    up = daytime(minutes)
-    guests = _during(minutes, events, *_GUESTS) & up
+    guests = _during(minutes, events, *_GUESTS) & _UP
     watt = load(home.house, life, seed=seed, home=home.number, day=day, unheated=unheated, guests=guests)
-    full = _during(minutes, events, "grandchildren") & up
+    full = _during(minutes, events, "grandchildren") & _UP
     if full.any():  # lights, television, a kettle now and then
         watt = watt + full * (120 + 900 * (lots(minutes, home.number, seed + 11) < 0.08))
     if home.kit.motion is None and home.kit.bed is None:  # the clamp sits on one of two circuits
@@ -130,11 +131,8 @@ def _door(home: SimulatedHome, life: Life, day: int, events: Sequence[TruthEvent
     left = life.start[1:][out[1:] & ~out[:-1]]
     back = life.start[1:][~out[1:] & out[:-1]]
     called = life.start[life.act == Act.DOOR] + 8 * SECOND
-    comings = midnight(day) + np.arange(7 * HOUR, 21 * HOUR, HOUR, dtype=np.int64)
-    comings += (lots(comings, home.number, 8) * HOUR).astype(np.int64)
-    comings = comings[_during(comings, events, "grandchildren") & (lots(comings, home.number, 9) < 0.5)]
     visits = np.array(_spans(events, "visitors"), np.int64).ravel()  # they come by the door, and leave by it
-    called = np.concatenate([called, comings, visits])
+    called = np.concatenate([called, _comings(home, day, events), visits])
     opened = np.concatenate([left - 4 * SECOND, back - 3 * SECOND, called])
     closed = np.concatenate([left + 3 * SECOND, back + 4 * SECOND, called + 40 * SECOND])
     parts: list[Part] = []
@@ -143,6 +141,15 @@ def _door(home: SimulatedHome, life: Life, day: int, events: Sequence[TruthEvent
         seen = today[lots(today, home.number, 7) >= home.kit.door.missed]
         parts.append(("door", "door_open", seen, np.full(len(seen), value)))
     return parts
+
+
+def _comings(home: SimulatedHome, day: int, events: Sequence[TruthEvent]) -> Nanos:
+    """When grandchildren who stay come in or go out."""
+    if not _spans(events, "grandchildren"):
+        return np.zeros(0, np.int64)
+    at = midnight(day) + np.arange(7 * HOUR, 21 * HOUR, HOUR, dtype=np.int64)
+    at += (lots(at, home.number, 8) * HOUR).astype(np.int64)
+    return at[_during(at, events, "grandchildren") & (lots(at, home.number, 9) < 0.5)]
 
 
 def _climate(home: SimulatedHome, life: Life, day: int, seed: int, events: Sequence[TruthEvent]) -> list[Part]:

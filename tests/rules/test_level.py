@@ -19,6 +19,7 @@ from mimamori.rules import level as compiled
 from mimamori.rules.columns import Columns
 from mimamori.rules.engine import Engine
 from mimamori.rules.level import LOWEST, Levels, level_columns
+from mimamori.rules.quiet import beside_others
 from mimamori.site import load_site
 
 METRICS, MIDNIGHT = Metrics(), parse_instant("2026-11-23T00:00:00+09:00")
@@ -249,6 +250,15 @@ def test_an_alarm_stands_until_somebody_draws_power_however_long_the_quiet_was()
     assert engine.snapshot()["inactivity.level_day"].sum() < 0.2 * usual  # a month on, forgotten and not learned anew
     _, verdicts = metered(np.full(12, 400.0), len(lived) + len(gone), engine)
     assert verdicts[-1] != Verdict.FIRING
+
+
+def test_beside_other_sensors_power_counts_no_more_than_the_chance_that_it_tells_nothing() -> None:
+    own = np.linspace(-20, 20, 401)
+    counts = np.array([beside_others(nats) for nats in own.tolist()])
+    assert counts[200] == 0
+    assert (np.diff(counts) >= 0).all()
+    assert (abs(counts) <= abs(own)).all()
+    assert counts[[0, -1]] == pytest.approx([log(0.025), -log(0.4)], abs=0.01)
 
 
 def test_a_register_that_stands_still_for_a_day_is_told_until_it_moves() -> None:

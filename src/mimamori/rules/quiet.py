@@ -31,7 +31,8 @@ from mimamori.rules.level import LEVEL_CELL, LOWEST_SUM, Shares, end_half_hour, 
 from mimamori.rules.spec import SIGNS
 
 WATCH_FROM = 0.6  # of the threshold: PENDING
-LEFT_ON = 0.05  # chance that what was on stays on (assumed): power takes back at most -log of it
+LEFT_ON = 0.025  # chance that what was on stays on (assumed): power takes back at most -log of it
+STANDS_STILL = 0.4  # chance that nothing runs today though somebody is in (assumed): power adds at most -log of it
 MOSTLY = 0.5
 OUT_MARGIN, OUT_FADES = 1.5, 0.98  # own longest outing times, and how much of it stays with each later outing
 CALLS_FROM = DAY  # a shorter limit of an outing makes notes sooner, not calls
@@ -207,12 +208,23 @@ def _settle(h: int, at: int, door: bool, s: Everything) -> None:
 
 
 @inlined
+def beside_others(own: float) -> float:
+    """Nats of power beside other sensors, of its own sum `own`: either way it may tell nothing, and counts no more.
+
+    A mixture of both keeps an iron left on from outweighing a day without a step, and a mild day without heating from
+    being taken for one.
+    """
+    if own < 0:
+        return math.log(LEFT_ON + (1 - LEFT_ON) * math.exp(own))
+    return -math.log(STANDS_STILL + (1 - STANDS_STILL) * math.exp(-own))
+
+
+@inlined
 def _take_power(h: int, cell: Cell, weighs: bool, alone: bool, s: Everything) -> None:
     """Half an hour of power.
 
-    Where there are other sensors too, whoever fell may have left on what was on: then power goes on as by day, and
-    says nothing. The mixture of both keeps an iron from outweighing a day without a step. While an alarm stands nothing
-    is learned, lest a long quiet become usual and end it; and a register that stands still is no sign of anybody.
+    While an alarm stands nothing is learned, lest a long quiet become usual and end it; and a register that stands
+    still is no sign of anybody.
     """
     wh, above, kept = cell.wh[h], False, s.kept
     weighs = weighs and not np.isnan(wh)
@@ -221,7 +233,7 @@ def _take_power(h: int, cell: Cell, weighs: bool, alone: bool, s: Everything) ->
     if s.home.last_sign[h] > cell.at - LEVEL_CELL:
         s.levels.sum[h] = 0  # this half hour had a sure sign of life
     own = np.float64(s.levels.sum[h])
-    kept.nats[POWER, h] = own if alone or own == 0 else math.log(LEFT_ON + (1 - LEFT_ON) * math.exp(own))
+    kept.nats[POWER, h] = own if alone else beside_others(own)
     if weighs and alone and wh != 0:
         if own <= 0:
             kept.firing[h] = False

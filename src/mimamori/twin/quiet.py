@@ -143,8 +143,9 @@ class EvidenceTwin:
         if home.sign > at - level.LEVEL_CELL:
             self.power.sum = 0.0
         own = self.power.sum
-        mixed = own if alone or own == 0 else log(quiet.LEFT_ON + (1 - quiet.LEFT_ON) * exp(own))
-        self.nats["power"] = single(mixed)
+        nothing = quiet.LEFT_ON if own < 0 else quiet.STANDS_STILL
+        mixed = log(nothing + (1 - nothing) * exp(-abs(own)))
+        self.nats["power"] = single(own if alone else mixed if own < 0 else -mixed)
         if weighs and alone and wh != 0:
             self.firing = self.firing and own > 0
             if own <= 0 or above:

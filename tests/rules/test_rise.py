@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
 from math import sqrt
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from mimamori.rules.spec import Rule, read_rules
 METRICS, ZONE = Metrics(), zone_table("Asia/Tokyo")
 MIDNIGHT = parse_instant("2026-11-23T00:00:00+09:00")
 BED = METRICS.index("in_bed")
+RULES = Path(__file__).parents[2] / "rules"
 DAYS = 12
 PRIOR = 11 * 60 - 60 - rise_module.Z99 * 45
 
@@ -126,6 +129,26 @@ def test_rise_equals_its_twin(seed: int) -> None:
                 expected.append((at, int(now[0]), int(now[1])))
                 old = (int(now[0]), int(now[1]))
         assert told(findings, home) == expected
+
+
+def test_after_a_silence_of_the_bed_sensor_nobody_is_late_for_an_hour() -> None:
+    homes, rows = Homes(), []
+    mat, hall = homes.add_device("A-00", "bed"), homes.add_device("A-00", "hall")
+    for minute in range(0, 13 * 60, 2):
+        at = MIDNIGHT + minute * MINUTE + 10 * SECOND
+        rows.append((0, hall, METRICS.index("heartbeat"), 1.0, at, at, 0))
+        if not 6 * 60 <= minute < 11 * 60 + 30:
+            rows.append((0, mat, BED, 1.0, at, at, 0))
+    silent, errors = read_rules({"device-silent": tomllib.loads((RULES / "device-silent.toml").read_text())}, METRICS)
+    assert errors == []
+    engine = Engine(homes, [*silent, rule_of()], METRICS, ZONE, capacity=1)
+    findings = engine.step(reading_batch(rows), MIDNIGHT + 13 * HOUR)
+    mine = findings.take(findings.rule == 1)
+    verdicts = [(int((at - MIDNIGHT) / MINUTE), Verdict(v)) for at, v in zip(mine.at, mine.verdict, strict=True)]
+    assert [v for _, v in verdicts] == [Verdict.CLEAR, Verdict.UNKNOWN, Verdict.CLEAR, Verdict.FIRING]
+    heard, fired = verdicts[2][0], verdicts[3][0]
+    assert 11 * 60 + 30 <= heard <= 11 * 60 + 40
+    assert fired - heard == 55  # last silent five minutes before
 
 
 def test_the_sentence_names_the_usual_and_the_limit() -> None:

@@ -1,7 +1,8 @@
 """Still in bed, long after the time at which this household usually rises.
 
 May import model and rules. Rising is the first time of the day that the bed stays empty for a while; its usual time is
-learned as a mean and a variance that forget, a lie-in counting for no more than three standard deviations.
+learned as a mean and a variance that forget, a lie-in counting for no more than three standard deviations. After a time
+in which the bed sensor was silent, rising may have been missed: nobody is late before `margin` has passed.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Kept(NamedTuple):
 
     left: NDArray[np.int64]
     up: NDArray[np.int64]
+    unheard: NDArray[np.int64]
     mean: NDArray[np.float32]
     spread: NDArray[np.float32]
     mornings: NDArray[np.int16]
@@ -53,10 +55,11 @@ class Kept(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """The rule, in minutes but for up_for in ns; latest is (sets,)."""
+    """The rule, in minutes but for up_for and unseen_for in ns; latest is (sets,)."""
 
     bed: int
     up_for: int
+    unseen_for: int  # so long after a bed sensor that was silent nobody is late
     prior: float
     margin: float
     latest: NDArray[np.float64]
@@ -90,7 +93,10 @@ def _judge(m: Moment, s: Everything, found: Rows) -> int:
         bed = s.home.value[s.limits.bed, h]
         _follow(h, m, bed, s)
         known = not (np.isnan(bed) or s.silent[h])
-        level = _level(h, m, known and m.morning and s.kept.up[h] < m.begin, s) if bed > 0 else 0
+        if s.silent[h]:
+            s.kept.unheard[h] = m.at
+        seen = known and s.kept.unheard[h] <= m.at - s.limits.unseen_for
+        level = _level(h, m, seen and m.morning and s.kept.up[h] < m.begin, s) if bed > 0 else 0
         verdict = FIRING if level > 0 else CLEAR
         if not known:
             verdict = UNKNOWN
@@ -174,7 +180,7 @@ class RiseDetector:
         spec, latest = self._spec, np.array([c.latest / MINUTE for c in sets if isinstance(c, Rise)])
         assert self.metric is not None
         self._limits = Limits(
-            self.metric, spec.up_for, (spec.start_limit - spec.margin) / MINUTE - Z99 * PRIOR_SPREAD,
+            self.metric, spec.up_for, spec.margin, (spec.start_limit - spec.margin) / MINUTE - Z99 * PRIOR_SPREAD,
             spec.margin / MINUTE, latest, spec.high_after / MINUTE, int(LEVELS[self._rule.priority]),
         )  # fmt: skip
         self._ready.drop()
@@ -185,6 +191,7 @@ class RiseDetector:
         own = [
             Column("left", "i8", NEVER, "ns, since when the bed is empty"),
             Column("up", "i8", NEVER, "ns, when last risen"),
+            Column("unheard", "i8", NEVER, "ns, when a bed sensor was last silent"),
             Column("mean", "f4", 0, "minutes, departure from the prior"),
             Column("spread", "f4", PRIOR_SPREAD**2, "variance of minutes"),
             Column("mornings", "i2", 0, "learned from"),

@@ -114,10 +114,12 @@ class RiseTwin:
         self.prior = (self.spec.start_limit - self.spec.margin) / MINUTE - rise.Z99 * rise.PRIOR_SPREAD
         self.mean, self.variance = 0.0, rise.PRIOR_SPREAD**2  # departure from the prior
         self.mornings = self.level = 0
-        self.empty = self.up = NEVER
+        self.empty = self.up = self.unheard = NEVER
 
     def judge(self, home: HomeTwin, at: int) -> Judged | None:
         bed = home.value.get("in_bed")
+        if home.bed_silent:
+            self.unheard = at
         if bed is None:
             return None
         if bed > 0:
@@ -134,7 +136,7 @@ class RiseTwin:
             self.spec.latest / MINUTE,
         )
         over = time_of_day / MINUTE - limit
-        due = morning and self.up < begin and over >= 0 and not home.bed_silent
+        due = morning and self.up < begin and over >= 0 and self.unheard <= at - self.spec.margin
         if bed > 0 and (self.level or due):
             high = morning and over >= self.spec.high_after / MINUTE
             self.level = int(Level.HIGH) if high else max(self.level, self.priority)

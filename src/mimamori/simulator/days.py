@@ -35,7 +35,7 @@ class Timeline:
         self._plans: dict[int, tuple[list[Step], Life]] = {}
 
     def life(self, day: int, before: int = _BEFORE) -> Life:
-        """The line of life that covers the calendar day and so many days `before` it (1: the night is whole)."""
+        """The line of life from rising on a calendar day to rising on the next, and of so many days `before` it."""
         wanted = range(day - before, day + 1)
         self._plans = {d: self._plans.get(d) or self._plan(d) for d in wanted}
         moves = [e for e in self.around(day) if e.kind in MOVES]

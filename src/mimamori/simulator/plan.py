@@ -209,8 +209,15 @@ def _possible(home: SimulatedHome, kind: str) -> bool:
 def _there(line: Timeline, habit: Habit, at: int) -> bool:
     if habit.where is None:
         return True
-    life = line.life(day_of(at), before=1)
+    last = _risen(line, at)
+    life = line.life(last, before=last - _risen(line, at - 2 * MINUTE))
     return life.at(at)[0] in habit.where and life.at(at - 2 * MINUTE)[0] in habit.where
+
+
+def _risen(line: Timeline, at: int) -> int:
+    """The day whose plan, from rising to rising, holds the moment."""
+    day, home = day_of(at), line.home
+    return day if at >= hours_of(home.persona, seed=line.seed, home=home.number, day=day)[0] else day - 1
 
 
 def _ms(at: int) -> int:

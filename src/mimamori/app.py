@@ -110,7 +110,7 @@ async def serve(  # noqa: C901, PLR0915 - straight on, see above
         stack.push_async_callback(_end_web, desk, server, serving)
 
         if mark is not None:
-            clock.not_before(mark.at)
+            clock.not_before(max([mark.at, *(gap.until for gap in await ledger.unwatched())]))
         now = clock.now()
         at = NEVER if mark is None else mark.at
         begun = await begin_engine(site, ledger, homes, readings, saved, at, now, stop)

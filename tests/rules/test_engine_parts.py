@@ -64,6 +64,14 @@ class TestColumns:
         with pytest.raises(ValueError, match=r"snapshot column b is .* declared i4\(2,\)"):
             Columns(DECLARED).restore({"b": array})
 
+    def test_of_a_snapshot_that_is_refused_nothing_is_taken_over(self) -> None:
+        columns = Columns(DECLARED)
+        columns.fit(homes=2, devices=0)
+        with pytest.raises(ValueError, match="snapshot column b"):
+            columns.restore({"a": np.ones(3), "b": np.zeros((2, 3), "i8")})
+        assert columns.rows["home"] == 2
+        assert np.isnan(columns["a"]).all()
+
     def test_a_column_is_declared_once_and_counted(self) -> None:
         with pytest.raises(ValueError, match="declared twice"):
             Columns([*DECLARED, DECLARED[0]])

@@ -109,16 +109,17 @@ class Columns:
 
     def restore(self, saved: Mapping[str, NDArray[Any]]) -> None:
         """Take over the rows of a snapshot; columns that it does not hold keep their fill. Raises ValueError on a
-        shape or dtype that does not fit the declaration.
+        shape or dtype that does not fit the declaration, and has taken over nothing then.
         """
-        self.version += 1
-        for name, column in self.declared.items():
-            if name not in saved:
-                continue
+        known = {name: column for name, column in self.declared.items() if name in saved}
+        for name, column in known.items():
             array = saved[name]
             if array.shape[:-1] != column.shape or array.dtype != np.dtype(column.dtype):
                 msg = f"snapshot column {name} is {array.dtype}{array.shape}, declared {column.dtype}{column.shape}"
                 raise ValueError(msg)
+        self.version += 1
+        for name, column in known.items():
+            array = saved[name]
             homes = array.shape[-1] if column.axis == "home" else self.rows["home"]
             devices = array.shape[-1] if column.axis == "device" else self.rows["device"]
             self.fit(homes=max(homes, self.rows["home"]), devices=max(devices, self.rows["device"]))

@@ -50,7 +50,7 @@ def level_columns(prefix: str) -> list[Column]:
         Column("level_edge", "f4", np.nan, "Wh", (BINS - 1,)),
         Column("level_quiet", "f4", 0, "share, of quiet nights", (BINS,)),
         Column("level_follows", "f2", 0, "share, of quiet nights, by bin before, and bin", (BINS, BINS)),
-        Column("level_before", "i1", 0, "bin of the half hour before"),
+        Column("level_before", "i1", 0, "bin of the half hour weighed before, mostly the last one"),
         Column("level_sum", "f4", 0, "nats"),
         Column("level_run", "i2", 0, "cells since somebody's doing"),
         Column("level_threshold", "f4", THRESHOLD, "nats, where power is all there is"),

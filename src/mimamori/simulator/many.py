@@ -143,7 +143,7 @@ def _receive(line: Connection) -> Any:
     try:
         return line.recv()
     except EOFError:
-        msg = "a process that simulates has died; is there enough memory? --processes 1 needs least"
+        msg = "a process that simulates has died; is there enough memory, and room for files? --processes 1 needs least"
         raise OSError(msg) from None
 
 
@@ -154,6 +154,9 @@ def _in_time(lines: Sequence[Connection], hours: Nanos, home_of: NDArray[np.int3
         files = [opened.enter_context(path.open("rb")) for path, _ in told]
         for low, *sizes in zip(hours[:-1].tolist(), *(sizes for _, sizes in told), strict=True):
             rows = b"".join(file.read(size * ROW.itemsize) for file, size in zip(files, sizes, strict=True))
+            if len(rows) != sum(sizes) * ROW.itemsize:  # closing a file on a full disk may fail without a word
+                msg = "a file of simulated readings is cut short; make room for temporary files and try again"
+                raise OSError(msg)
             homes, devices, metrics, values, taken = arranged(np.frombuffer(rows, ROW), low, home_of)
             yield ReadingBatch(
                 home=homes, device=devices, metric=metrics, value=values, taken=taken, got=taken,

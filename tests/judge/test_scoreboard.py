@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mimamori.judge.boards import OURS, Board, Score, Worth, as_markdown, plot, read_boards, read_score
 from mimamori.judge.evaluate import answers
 from mimamori.judge.rivals import RIVALS, Household, Rival, fixed, inactivity_score, meter, profile
-from mimamori.judge.scoreboard import Board, Score, as_markdown, judged_rules, read_boards, small_board
-from mimamori.model.times import DAY, HOUR, MINUTE, parse_instant
-from mimamori.simulator.truth import KINDS
+from mimamori.judge.scoreboard import judged_rules, scored, small_board
+from mimamori.model.times import DAY, HOUR, MINUTE, iso, parse_instant
+from mimamori.simulator.truth import KINDS, TruthEvent
 from mimamori.site import load_site
 
 RECORD = Path(__file__).resolve().parents[2] / "docs" / "scoreboard.json"
@@ -67,15 +68,24 @@ class TestRivals:
         assert meter(15)(bare, ZONE) == []
 
 
+def some_score(way: str = "fixed window") -> Score:
+    alerts = Worth(
+        false=5, false_per_30_days=3.75, found=10, events=10, already_in_alarm=0, median=6.5, mean=7.0, p90=7.5
+    )
+    calls = Worth(false=2, false_per_30_days=1.5, found=9, events=10, already_in_alarm=0, median=7.5, mean=8.0, p90=8.5)
+    return Score(way=way, setting="8 h", alerts=alerts, calls=calls)
+
+
 class TestBoard:
     def test_we_are_no_worse_than_recorded_on_the_small_set(self, tmp_path: Path) -> None:
         """If an engine or simulator change is meant to move these, `make scoreboard` records them anew."""
-        recorded = Score(**json.loads(RECORD.read_text(encoding="utf-8"))["small"])
-        now = small_board(load_site(), tmp_path)
-        assert now.events > 0
-        assert now.events - now.found <= recorded.events - recorded.found
-        assert now.false <= recorded.false
-        assert now.mean <= recorded.mean * 1.05 + 0.1
+        recorded = read_score(json.loads(RECORD.read_text(encoding="utf-8"))["small"])
+        made = small_board(load_site(), tmp_path)
+        for now, then in ((made.alerts, recorded.alerts), (made.calls, recorded.calls)):
+            assert now.events > 0
+            assert now.events - now.found <= then.events - then.found
+            assert now.false <= then.false
+            assert now.mean <= then.mean * 1.05 + 0.1
 
     def test_all_rules_that_may_find_who_cannot_move_are_judged(self) -> None:
         """By the inactivity rules alone, somebody who fails to rise and turns in bed would be missed for ever."""
@@ -86,8 +96,7 @@ class TestBoard:
         assert {rule.name for rule in site.rules if any(answers(kind, rule.name) for kind in kinds)} <= asked
 
     def test_sets_that_were_not_asked_for_stay_as_they_are(self, tmp_path: Path) -> None:
-        score = Score(way="fixed window", setting="8 h", false=2, false_per_30_days=1.5, found=9, events=10,
-                      already_in_alarm=0, median=7.5, mean=8.0, p90=8.5)  # fmt: skip
+        score = some_score()
         board = Board(name="a set", what="ten homes", household_days=40.0, scores=(score, score))
         record = tmp_path / "board.json"
         record.write_text(json.dumps({"small": asdict(score), "boards": [asdict(board)]}), encoding="utf-8")
@@ -97,10 +106,30 @@ class TestBoard:
             read_boards(record)
 
     def test_the_document_names_each_way_with_its_figures(self) -> None:
-        score = Score(way="fixed window", setting="8 h", false=2, false_per_30_days=1.5, found=9, events=10,
-                      already_in_alarm=0, median=7.5, mean=8.0, p90=8.5)  # fmt: skip
+        score = some_score()
         text = as_markdown([Board(name="a set", what="ten homes", household_days=40.0, scores=(score,),
                                   revision="c0ffee1")])  # fmt: skip
         assert "ten homes; 40.0 household-days after learning. Code of c0ffee1." in text
-        assert "| fixed window | 8 h | 2 | 1.50 | 9 / 10 | 7.50 | 8.00 | 8.50 |" in text
+        row = "| fixed window | 8 h | 5 | 2 | 3.75 | 1.50 | 10 / 10 | 9 / 10 | 6.50 | 7.50 | 7.00 | 8.00 |"
+        assert row in text
+        table = [line for line in text.splitlines() if line.startswith("|")]
+        assert len({line.count("|") for line in table}) == 1
         assert "(scoreboard-a-set.svg)" in text
+
+    def test_the_figure_shows_alerts_and_calls_of_ours(self) -> None:
+        """Two lines of ours, at different false alarms; a rival has one."""
+        scores = (some_score(OURS), some_score())
+        drawn = plot(Board(name="a set", what="ten homes", household_days=40.0, scores=scores))
+        for name in (f"{OURS}, calls", f"{OURS}, all alerts", "fixed window"):
+            assert name in drawn
+        assert "fixed window, " not in drawn
+
+    def test_what_is_noted_first_is_an_alert_then_and_a_call_when_it_calls(self) -> None:
+        watch = TruthEvent(household="a", kind="collapse", start=T0 + HOUR, end=T0 + 9 * HOUR)
+        opened, called = iso(T0 + 2 * HOUR), iso(T0 + 4 * HOUR)
+        line = {"household": "a", "rule": "inactivity", "category": "resident", "priority": "high",
+                "opened": opened, "called": called, "resolved": None}  # fmt: skip
+        note = {**line, "priority": "low", "called": None, "opened": iso(T0 + HOUR // 2), "resolved": iso(T0 + HOUR)}
+        score = scored("mimamori", "as shipped", [note, line], [watch], ("inactivity",), {"a": (T0, T0 + DAY)}, 0)
+        assert (score.alerts.false, score.calls.false) == (1, 0)
+        assert (score.alerts.median, score.calls.median) == (1.0, 3.0)

@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from mimamori.judge.evaluate import Spans, evaluate, read_truth
-from mimamori.judge.plots import Series, curves
+from mimamori.judge.boards import OURS, Board, Score, Worth, as_markdown, figure_name, plot, read_boards
+from mimamori.judge.evaluate import Evaluation, Spans, evaluate, read_truth
 from mimamori.judge.rivals import RIVALS, as_lines, read_households
-from mimamori.judge.sweep import FACTORS, curve, replay_swept
+from mimamori.judge.sweep import FACTORS, replay_swept
 from mimamori.model.metrics import Metrics
 from mimamori.model.readings import ReadingBatch, concat
 from mimamori.model.times import DAY, MINUTE, parse_instant
@@ -31,6 +31,8 @@ from mimamori.simulator.truth import TruthEvent, write_truth
 from mimamori.site import Site
 from mimamori.stream.written import write_readings
 
+Lines = Sequence[Mapping[str, object]]
+
 NOISE = {"no noise": 0.0, "5 % noise": 0.05, "20 % noise": 0.2}
 START = parse_instant("2026-01-01T00:00:00+09:00")
 RECORDED = (
@@ -39,38 +41,10 @@ RECORDED = (
     ("house_C", "events_house_C.csv.gz", 9, ()),
     ("energy", "energy_30min.csv.gz", 28, ("--days", "360")),
 )  # name, file, days of learning, more arguments
-OURS = "mimamori"
-OURS_WITH_BED = "mimamori, with the bed"
+OURS_WITH_BED = f"{OURS}, with the bed"
 ONLY = ("inactivity",)
 WITH_BED = (*ONLY, "bed-exit", "not-up-yet", "stayed-in-bed")
 """Beginnings of the names of all rules that may tell of somebody who cannot move."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """One way to watch at one setting, on one set."""
-
-    way: str
-    setting: str
-    false: int
-    false_per_30_days: float
-    found: int
-    events: int
-    already_in_alarm: int
-    median: float
-    mean: float
-    p90: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Board:
-    """All ways on one set. revision: of the code that made it ("": unknown); sets may be made at different times."""
-
-    name: str
-    what: str
-    household_days: float
-    scores: tuple[Score, ...]
-    revision: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,12 +127,10 @@ def _board(site: Site, file: Path, truth: Path, *, name: str, what: str, learn_d
     events, learn = read_truth(truth), learn_days * DAY
     result, swept = replay_swept(file, judged_rules(site), FACTORS if rivals else (1.0,))
 
-    def score(way: str, setting: str, lines: Sequence[Mapping[str, object]], only: tuple[str, ...] = ONLY) -> Score:
-        told = [line for line in lines if str(line["rule"]).startswith(only)]
-        return _score(way, setting, told, events, only, spans=result.spans, learn=learn)
+    def score(way: str, setting: str, lines: Lines, only: tuple[str, ...] = ONLY) -> Score:
+        return scored(way, setting, lines, events, only, result.spans, learn)
 
-    points = curve(swept, events, site, spans=result.spans, learn=learn)
-    scores = [score(OURS, "as shipped" if p.factor == 1 else f"budget x{p.factor:g}", swept[p.factor]) for p in points]
+    scores = [score(OURS, "as shipped" if f == 1 else f"budget x{f:g}", lines) for f, lines in sorted(swept.items())]
     if rivals and any(str(line["rule"]).startswith(WITH_BED[1:]) for line in swept[1.0]):
         scores.append(score(OURS_WITH_BED, "as shipped", swept[1.0], WITH_BED))
     if rivals:
@@ -189,17 +161,26 @@ def judged_rules(site: Site) -> Site:
     return replace(site, rules=tuple(site.rules[i] for i in kept), rule_infos=tuple(site.rule_infos[i] for i in kept))
 
 
-def _score(
-    way: str, setting: str, lines: Sequence[Mapping[str, object]], truth: Sequence[TruthEvent], only: tuple[str, ...],
-    *, spans: Spans, learn: int,
-) -> Score:  # fmt: skip
-    made = evaluate(lines, truth, spans=spans, learn=learn, only=only)
+def scored(  # noqa: PLR0917 - which way, at what, on what
+    way: str, setting: str, lines: Lines, truth: Sequence[TruthEvent], only: tuple[str, ...], spans: Spans, learn: int
+) -> Score:
+    """What the rules whose names begin with `only` were worth: all their alerts, and those that call somebody.
+
+    lines: alert lines. spans, learn: as for `evaluate`.
+    """
+    told = [line for line in lines if str(line["rule"]).startswith(only)]
+    at_once = [{**line, "priority": "high", "called": None} for line in told]  # as if each had called when it opened
+    alerts, calls = (_worth(evaluate(those, truth, spans=spans, learn=learn, only=only)) for those in (at_once, told))
+    return Score(way=way, setting=setting, alerts=alerts, calls=calls)
+
+
+def _worth(made: Evaluation) -> Worth:
     delay = made.emergencies.delay_hours or {"median": 0.0, "mean": 0.0, "p90": 0.0}
-    return Score(
-        way=way, setting=setting, false=made.resident.false,
-        false_per_30_days=round(made.resident.false_per_30_days or 0.0, 2), found=made.emergencies.found,
-        events=made.emergencies.events, already_in_alarm=made.emergencies.already_in_alarm,
-        median=round(delay["median"], 2), mean=round(delay["mean"], 2), p90=round(delay["p90"], 2),
+    return Worth(
+        false=made.resident.false, false_per_30_days=round(made.resident.false_per_30_days or 0.0, 2),
+        found=made.emergencies.found, events=made.emergencies.events,
+        already_in_alarm=made.emergencies.already_in_alarm, median=round(delay["median"], 2),
+        mean=round(delay["mean"], 2), p90=round(delay["p90"], 2),
     )  # fmt: skip
 
 
@@ -225,7 +206,7 @@ def make_scoreboard(site: Site, out: Path, beside: Path, only: str = "") -> Iter
         boards[board.name] = board
         told = {"small": asdict(small), "boards": [asdict(b) for b in boards.values()]}
         record.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-        (out.parent / _figure(board)).write_text(_plot(board), encoding="utf-8")
+        (out.parent / figure_name(board)).write_text(plot(board), encoding="utf-8")
         out.write_text(as_markdown(list(boards.values())), encoding="utf-8")
         yield board
     if not made:
@@ -234,71 +215,9 @@ def make_scoreboard(site: Site, out: Path, beside: Path, only: str = "") -> Iter
         raise ValueError(msg)
 
 
-def read_boards(record: Path) -> list[Board]:
-    """The boards that an earlier run has left. Raises ValueError if the file is none of ours."""
-    try:
-        told = json.loads(record.read_text(encoding="utf-8")).get("boards", [])
-        return [Board(**{**board, "scores": tuple(Score(**score) for score in board["scores"])}) for board in told]
-    except (TypeError, KeyError, AttributeError, json.JSONDecodeError) as error:
-        msg = f"{record.name} holds no boards of a scoreboard ({error}); make them all, without --only"
-        raise ValueError(msg) from None
-
-
 def _boards(site: Site, beside: Path, only: str) -> Iterator[Board]:
     for noise in NOISE:
         if only in f"simulated, {noise}":
             with TemporaryDirectory() as kept:
                 yield simulated_board(site, Path(kept), FULL, noise)
     yield from recorded_boards(site, beside, only)
-
-
-def _figure(board: Board) -> str:
-    plain = "".join(c if c.isalnum() else "-" for c in board.name.replace(" %", "").replace(", ", "-"))
-    return f"scoreboard-{plain}.svg"
-
-
-def _plot(board: Board) -> str:
-    shown = [s for s in board.scores if s.false_per_30_days <= 10 and s.found]
-    series = [
-        Series(name=way, points=tuple((s.false_per_30_days, s.median, _label(s)) for s in shown if s.way == way))
-        for way in dict.fromkeys(s.way for s in shown)
-    ]
-    return curves(series, title=board.name, x="false alarms in 30 household-days", y="median delay, h")
-
-
-def _label(score: Score) -> str:
-    return "" if score.setting.startswith("budget") else score.setting
-
-
-HEAD = """# Scoreboard
-
-Written by `make scoreboard`; do not edit. How soon somebody who cannot move is noticed (collapse, falls, failure to
-rise), and how often nobody needed help, by our rules about inactivity and by others' ways, on the same files, with the
-same scoring. A missed event counts with its whole length as its delay. The rivals are re-implemented
-(`src/mimamori/judge/rivals.py`) from what is published, are told who went out, and run at the settings listed, which
-are not tuned to a set. Simulated noise: so many of all readings are lost, and phantom motion is seen as often. Of the
-real recordings, most false alarms of `energy` are holidays, and the three event sets are one home each.
-
-Who fails to rise turns in bed like a sleeper, so no watch on signs of life finds it, ours or another's: those events
-(4 of 17 in the simulated sets) are missed by every way but `mimamori, with the bed`. That row adds the shipped rules
-about the bed (`bed-exit`, `not-up-yet`, `stayed-in-bed`), with their false alarms. All figures: `scoreboard.json`.
-"""
-
-
-def as_markdown(boards: Sequence[Board]) -> str:
-    """The document."""
-    parts = [HEAD]
-    for board in boards:
-        made = f" Code of {board.revision}." if board.revision else ""
-        parts.append(
-            f"\n## {board.name}\n\n{board.what}; {board.household_days:.1f} household-days after learning.{made}\n"
-        )
-        parts.append(f"\n![delay against false alarms]({_figure(board)})\n")
-        parts.append("\n| way | setting | false | in 30 days | found | median h | mean h | p90 h |")
-        parts.append("\n|---|---|---:|---:|---:|---:|---:|---:|\n")
-        parts += [
-            f"| {s.way} | {s.setting} | {s.false} | {s.false_per_30_days:.2f} | {s.found} / {s.events} "
-            f"| {s.median:.2f} | {s.mean:.2f} | {s.p90:.2f} |\n"
-            for s in board.scores
-        ]
-    return "".join(parts)

@@ -70,6 +70,19 @@ async def test_a_restart_passes_over_the_hours_by_which_the_clock_was_set(
     assert [n for n in went_on if n not in state and n not in ROWS and not n.startswith("watch.")] == []
 
 
+async def test_a_start_survives_a_ledger_that_does_not_take_down_what_nobody_watched(
+    service: Start, site: Site, tmp_path: Path
+) -> None:
+    async with service() as running:
+        await running.device.tells(ASLEEP, MINUTE)
+        await running.end()
+    with closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite", isolation_level=None)) as beside:
+        beside.execute("CREATE TRIGGER full BEFORE INSERT ON unwatched BEGIN SELECT RAISE(FAIL, 'disk is full'); END")
+    at, engine = await caught_up(tmp_path / "data", site)
+    engine.step(no_readings(), at + MINUTE)
+    assert len(engine.current()) > 0
+
+
 async def test_what_the_ledger_does_not_take_is_written_with_a_later_tick(tmp_path: Path) -> None:
     file, noon = tmp_path / "ledger.sqlite", 500_000 * HOUR
     ledger, counts = await Ledger.open(f"sqlite:///{file}"), Counter[str]()

@@ -13,7 +13,7 @@ from mimamori.model.declared import Declaration, Span
 from mimamori.model.findings import Verdict
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch, concat
-from mimamori.model.times import DAY, HOUR, MINUTE, NEVER
+from mimamori.model.times import DAY, HOUR, MINUTE, NEVER, SECOND
 from mimamori.rules.engine import Engine
 from mimamori.rules.told import Told
 from mimamori.simulate import write_days
@@ -21,6 +21,7 @@ from mimamori.site import Site, load_site
 from mimamori.stream.recorded import RecordedFile
 from mimamori.twin.run import Town, run
 
+MIDNIGHT = 1_767_193_200 * SECOND  # the first of 2026, in Japan
 FOLDER = os.environ.get("MIMAMORI_RECORDINGS", "")
 """A folder of real recordings (reading files) to compare them on as well."""
 RECORDINGS = sorted(p for p in Path(FOLDER).glob("*.csv.gz") if p.name.count(".") == 2) if FOLDER else []
@@ -92,9 +93,7 @@ def away(begin: int) -> Said:
 
 def test_on_simulated_households(tmp_path: Path, site: Site) -> None:
     path = tmp_path / "days.csv.gz"
-    write_days(
-        site, path, tmp_path / "truth.csv", count=6, seed=11, bed_every=MINUTE, start=1_767_193_200 * 10**9, days=5
-    )
+    write_days(site, path, tmp_path / "truth.csv", count=6, seed=11, bed_every=MINUTE, start=MIDNIGHT, days=5)
     homes = Homes()
     batch = concat(RecordedFile(path, homes, site.metrics).batches())
     for name in homes.ids:
@@ -129,10 +128,13 @@ def any_absences(homes: int, begin: int, end: int) -> Said:
     return said
 
 
-@pytest.mark.parametrize("path", RECORDINGS, ids=lambda p: p.name.partition(".")[0])
-def test_on_real_recordings(path: Path, site: Site) -> None:
-    """Each recording of the folder; without one the simulated households stand alone."""
+@pytest.mark.parametrize("path", [None, *RECORDINGS], ids=lambda p: p.name.partition(".")[0] if p else "simulated")
+def test_with_any_absences(path: Path | None, site: Site, tmp_path: Path) -> None:
+    """On simulated households, and on each recording of the folder."""
     homes = Homes()
+    if path is None:
+        path = tmp_path / "made.parquet"
+        write_days(site, path, tmp_path / "truth.csv", count=2, seed=12, bed_every=MINUTE, start=MIDNIGHT, days=2)
     batch = concat(RecordedFile(path, homes, site.metrics).batches())
     begin = int(batch.got.min())
     batch = batch.take(batch.got < begin + SPAN)

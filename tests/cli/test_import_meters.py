@@ -97,7 +97,7 @@ class TestMeter:
         assert "choose W or kW" in result.output
 
     @pytest.mark.parametrize("ends", [False, True])
-    def test_a_row_a_day(self, tmp_path: Path, ends: bool) -> None:  # noqa: FBT001
+    def test_a_row_a_day(self, tmp_path: Path, *, ends: bool) -> None:
         clocks = [f"{(i + ends) // 2:02d}:{(i + ends) % 2 * 30:02d}" for i in range(48)]
         text = "日付,対象日," + ",".join(clocks) + "\n,2026/01/01," + ",".join(["0.1"] * 47) + ",\n"
         rows, _ = bring(tmp_path, "meter-csv", text, *(["--ends"] if ends else []))

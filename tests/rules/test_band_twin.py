@@ -11,7 +11,7 @@ from mimamori.model.findings import Verdict
 from mimamori.model.homes import Homes
 from mimamori.model.readings import ReadingBatch, reading_batch
 from mimamori.model.times import MINUTE, SECOND
-from mimamori.rules.spec import Band
+from mimamori.rules.spec import Band, Rule
 
 from .conftest import METRICS, MIDNIGHT, Heard, changes, heard, rule_of, run, told
 
@@ -100,18 +100,22 @@ def nights(seed: int) -> tuple[Homes, ReadingBatch]:
     return homes, reading_batch(rows)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_band_of_the_least_value_equals_its_twin(seed: int) -> None:
-    rule = rule_of("heart-rate", {
-        "kind": "band", "metric": "heart_rate", "of": "least", "low": {"high": 34, "medium": 62}, "hold": "5m",
-        "out_of": "20m", "clear_margin": 2, "clear_after": "5m", "unknown_after": "10m",
-    })  # fmt: skip
+def assert_twins_agree(rule: Rule, seed: int) -> None:
     assert isinstance(rule.condition, Band)
     homes, batch = nights(seed)
     findings, minutes = run(rule, batch, homes)
     assert set(findings.verdict.tolist()) == set(Verdict)
     for home in range(len(homes)):
         assert told(findings, home, "home") == changes(BandTwin(rule.condition, heard(batch, home)), minutes)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_band_of_the_least_value_equals_its_twin(seed: int) -> None:
+    rule = rule_of("heart-rate", {
+        "kind": "band", "metric": "heart_rate", "of": "least", "low": {"high": 34, "medium": 62}, "hold": "5m",
+        "out_of": "20m", "clear_margin": 2, "clear_after": "5m", "unknown_after": "10m",
+    })  # fmt: skip
+    assert_twins_agree(rule, seed)
 
 
 @pytest.mark.parametrize("backed_by", ["bed or movement", "nothing"])
@@ -122,9 +126,4 @@ def test_band_equals_its_twin(seed: int, backed_by: str) -> None:
         "hold": "5m", "out_of": "6m", "clear_margin": 5, "clear_after": "5m", "unknown_after": "10m",
         "backed_by": backed_by,
     })  # fmt: skip
-    assert isinstance(rule.condition, Band)
-    homes, batch = nights(seed)
-    findings, minutes = run(rule, batch, homes)
-    assert set(findings.verdict.tolist()) == set(Verdict)
-    for home in range(len(homes)):
-        assert told(findings, home, "home") == changes(BandTwin(rule.condition, heard(batch, home)), minutes)
+    assert_twins_agree(rule, seed)

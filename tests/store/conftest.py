@@ -18,7 +18,7 @@ import pytest
 from aiohttp import web
 from sqlalchemy import create_engine, make_url, text
 
-from mimamori.model.alert import AlertEvent
+from mimamori.model.alert import AlertEvent, EventKind, Priority
 from mimamori.model.notice import Notice
 from mimamori.model.times import MINUTE, SECOND
 from mimamori.store.ledger import Ledger
@@ -93,17 +93,17 @@ async def ledger(url: str) -> AsyncIterator[Ledger]:
 T0 = 1_795_000_000 * SECOND
 
 
-def event(kind: str = "opened", alert: str = "h1/inactivity/1", at: int = T0) -> AlertEvent:
+def event(kind: EventKind = "opened", alert: str = "h1/inactivity/1", at: int = T0) -> AlertEvent:
     return AlertEvent(
-        alert=alert, kind=kind, at=at, by="engine", reason="no sign of life", household=alert.partition("/")[0],  # type: ignore[arg-type]
+        alert=alert, kind=kind, at=at, by="engine", reason="no sign of life", household=alert.partition("/")[0],
         rule="inactivity", since=at - MINUTE, title_ja="活動がありません", title_en="No activity",
         evidence={"expected": np.float64(16.7), "seen": 0, "since": "05:10", "doubt": np.float32(0.5)},
     )  # fmt: skip
 
 
-def notice(step: int = 0, due: int = T0, priority: str = "high", alert: str = "h1/inactivity/1") -> Notice:
+def notice(step: int = 0, due: int = T0, priority: Priority = "high", alert: str = "h1/inactivity/1") -> Notice:
     return Notice(
-        alert=alert, step=step, recipient="n1", channel="sms", round=0, kind="first", priority=priority,  # type: ignore[arg-type]
+        alert=alert, step=step, recipient="n1", channel="sms", round=0, kind="first", priority=priority,
         address="+819012345678", text="見守り", due=due, reason="first",
     )  # fmt: skip
 

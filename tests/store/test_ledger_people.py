@@ -105,9 +105,12 @@ class Conformance:
     async def test_of_two_who_claim_one_device_at_once_one_is_told(self, url: str) -> None:
         one, two = await Ledger.open(url), await Ledger.open(url, recover=False)  # two processes
         claims = [
-            ledger.enter(Access(who="AD-1", whose=home, what="device b added", at=T0), Device(household=home, device="b", profile="bed"))  # noqa: E501
+            ledger.enter(
+                Access(who="AD-1", whose=home, what="device b added", at=T0),
+                Device(household=home, device="b", profile="bed"),
+            )
             for ledger, home in ((one, "h1"), (two, "h2"))
-        ]  # fmt: skip
+        ]
         done = await asyncio.gather(*claims, return_exceptions=True)
         assert sorted(type(d).__name__ for d in done) == ["NoneType", "TakenError"]
         (held,) = await one.devices()

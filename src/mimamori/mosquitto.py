@@ -25,10 +25,14 @@ class Program:
         self._cpu = self._peak = 0.0
 
     async def run(self, *words: str, stdout: int | None = None, more: Mapping[str, str] | None = None) -> None:
-        """Starts it; whether it answers is another matter. more: environment besides ours."""
+        """Starts it; whether it answers is another matter. more: environment besides ours.
+
+        In a session of its own: Ctrl-C at a terminal is for us, who end it when its clients have taken leave.
+        """
         self._process = await asyncio.create_subprocess_exec(
-            *words, stdout=stdout, stderr=asyncio.subprocess.DEVNULL, env=os.environ | (more or {})
-        )
+            *words, stdout=stdout, stderr=asyncio.subprocess.DEVNULL, env=os.environ | (more or {}),
+            start_new_session=True,
+        )  # fmt: skip
 
     async def stop(self, *, kill: bool = False) -> None:
         """In order, or as a power cut does."""
